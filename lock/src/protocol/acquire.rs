@@ -1,0 +1,184 @@
+//! Acquire: from the process-local turn to the hold.
+//!
+//! | State | Operation | Completion → next state |
+//! |---|---|---|
+//! | `Arbitrate` | lock the arbiter range | done → `Confirm` |
+//! | `Confirm` | token; compare the path | current → `Publish` · replaced → `Reopen` |
+//! | `Reopen` | unlock, open the path's arbiter | done → `Arbitrate` |
+//! | `Publish` | create the claim, complete and locked | done → HOLD · exists → `Open` |
+//! | `Open` | open the claim | opened → `Lock` · gone → `Publish` · busy, unknown → `Await` |
+//! | `Lock` | try the claim's lock | done → `Read` · busy → `Close`, then `Await` |
+//! | `Read` | read it | own arbiter, or its grace is over → `Write` · foreign → `Pin` |
+//! | `Pin` | pin the inode | done → `Close`, then `Probe` · gone → `Close`, then `Open` |
+//! | `Probe` | ask for writers | none → `Grace` · some, unknown → `Await` · gone → `Open` |
+//! | `Grace` | wait the grace | elapsed → `Open` with the grace noted · woken → `Open` |
+//! | `Await` | wait for a change | woken → `Open` |
+//! | `Write` | overwrite it | done → `Check` |
+//! | `Check` | compare the path | done → HOLD · gone, replaced → `Close`, then `Publish` |
+//!
+//! The grace is noted for one inode, and that inode stays pinned until the machine ends or opens another one:
+//! a number that came back after a reuse would let a second owner's late unlink remove our claim.
+
+use super::{Completion, Inode, Machine, Operation, Refusal, Standing, Step, mismatch};
+
+/// Acquires one session's lock. See the table in the [module's source](self).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Acquire {
+    state: State,
+    token: u64,
+    /// The pinned inode whose grace has passed.
+    graced: Option<Inode>,
+}
+
+/// How the lock was had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Acquired {
+    /// There was no claim.
+    Fresh {
+        /// The hold's fencing token.
+        token: u64,
+    },
+    /// A dead owner's claim was taken over.
+    Reclaimed {
+        /// The hold's fencing token.
+        token: u64,
+        /// Whose it was.
+        from: Standing,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum State {
+    Arbitrate,
+    Confirm,
+    Reopen,
+    Publish,
+    Open,
+    Lock(Inode),
+    Read(Inode),
+    Pin(Inode),
+    Close(Next),
+    Probe(Inode),
+    Grace(Inode),
+    Await(Refusal),
+    Write(Standing),
+    Check(Standing),
+    Hold(Option<Standing>),
+}
+
+/// What follows once the claim is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Next {
+    Publish,
+    Open,
+    Probe(Inode),
+    Await(Refusal),
+}
+
+impl Acquire {
+    /// A machine at the start of the protocol. Its caller has the process-local turn.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { state: State::Arbitrate, token: 0, graced: None }
+    }
+
+    /// Whether a grace has passed whose claim is not taken over yet.
+    #[must_use]
+    pub const fn has_graced(&self) -> bool {
+        self.graced.is_some()
+    }
+
+    fn after_open(&mut self, inode: Inode) -> State {
+        if self.graced != Some(inode) {
+            self.graced = None;
+        }
+        State::Lock(inode)
+    }
+
+    fn after_read(&self, inode: Inode, standing: Standing) -> State {
+        match standing {
+            Standing::OwnArbiter => State::Write(standing),
+            Standing::Foreign if self.graced == Some(inode) => State::Write(standing),
+            Standing::Foreign => State::Pin(inode),
+        }
+    }
+}
+
+impl Default for Acquire {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Machine for Acquire {
+    type Output = Acquired;
+
+    fn poll(&self) -> Step<Acquired> {
+        let token = self.token;
+        Step::Do(match self.state {
+            State::Arbitrate => Operation::LockArbiter,
+            State::Confirm => Operation::ConfirmArbiter,
+            State::Reopen => Operation::ReopenArbiter,
+            State::Publish => Operation::PublishClaim { token },
+            State::Open => Operation::OpenClaim,
+            State::Lock(_) => Operation::LockClaim,
+            State::Read(_) => Operation::ReadClaim,
+            State::Pin(_) => Operation::PinClaim,
+            State::Close(_) => Operation::CloseClaim,
+            State::Probe(_) => Operation::ProbeWriters,
+            State::Grace(_) => Operation::AwaitGrace,
+            State::Await(refusal) => Operation::AwaitClaim(refusal),
+            State::Write(_) => Operation::WriteClaim { token },
+            State::Check(_) => Operation::CheckClaim,
+            State::Hold(None) => return Step::Done(Acquired::Fresh { token }),
+            State::Hold(Some(from)) => return Step::Done(Acquired::Reclaimed { token, from }),
+        })
+    }
+
+    fn resume(&mut self, completion: Completion) {
+        use Completion as C;
+        self.state = match (self.state, completion) {
+            (State::Arbitrate, C::Done) => State::Confirm,
+            (State::Confirm, C::ArbiterCurrent { token }) => {
+                self.token = token;
+                State::Publish
+            }
+            (State::Confirm, C::ArbiterReplaced) => State::Reopen,
+            (State::Reopen, C::Done) => State::Arbitrate,
+            (State::Publish, C::Done) => State::Hold(None),
+            (State::Publish, C::Exists) => State::Open,
+            (State::Open, C::Opened { inode }) => self.after_open(inode),
+            (State::Open, C::Gone) => {
+                self.graced = None;
+                State::Publish
+            }
+            (State::Open, C::Busy | C::Unknown) => State::Await(Refusal::Unknown),
+            (State::Lock(inode), C::Done) => State::Read(inode),
+            (State::Lock(_), C::Busy) => State::Close(Next::Await(Refusal::ForeignArbiter)),
+            (State::Read(inode), C::Read(standing)) => self.after_read(inode, standing),
+            (State::Pin(inode), C::Done) => State::Close(Next::Probe(inode)),
+            (State::Pin(_), C::Gone) => State::Close(Next::Open),
+            (State::Close(next), C::Done) => match next {
+                Next::Publish => State::Publish,
+                Next::Open => State::Open,
+                Next::Probe(inode) => State::Probe(inode),
+                Next::Await(refusal) => State::Await(refusal),
+            },
+            (State::Probe(inode), C::NoWriter) => State::Grace(inode),
+            (State::Probe(_), C::Writer) => State::Await(Refusal::WriterAlive),
+            (State::Probe(_), C::Unknown) => State::Await(Refusal::Unknown),
+            (State::Probe(_), C::Gone) | (State::Await(_) | State::Grace(_), C::Woken) => State::Open,
+            (State::Grace(inode), C::GraceElapsed) => {
+                self.graced = Some(inode);
+                State::Open
+            }
+            (State::Write(from), C::Done) => State::Check(from),
+            (State::Check(from), C::Done) => State::Hold(Some(from)),
+            (State::Check(_), C::Gone | C::Replaced) => {
+                self.graced = None;
+                State::Close(Next::Publish)
+            }
+            (state, completion) => mismatch(&state, completion),
+        };
+    }
+}
