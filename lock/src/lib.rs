@@ -1,1 +1,3 @@
-//! t
+//! A cross-process lock for session files.
+
+pub mod protocol;
