@@ -71,7 +71,9 @@ impl Arbiter {
                 opened => opened,
             };
             let fd = fd.map_err(|errno| refused(errno, at()))?;
-            return Self::check(directory, &state, &name, fd, path, at());
+            let arbiter = Self::check(directory, &state, &name, fd, path, at())?;
+            drop(state);
+            return arbiter.renumber().map_err(|errno| refused(errno, at()));
         }
         Err(LockError::State { path: at(), found: "it is removed again and again" })
     }
@@ -111,6 +113,12 @@ impl Arbiter {
         Ok(Self { fd, id, epoch, path, punched: AtomicU64::new(stat.size) })
     }
 
+    /// At the end of a process the kernel finalises the highest number first. An arbiter below its claims is freed after
+    /// them, so that whoever gets it finds the dead owner's claim unlocked.
+    fn renumber(self) -> sys::Result<Self> {
+        Ok(Self { fd: self.fd.lowest()?, ..self })
+    }
+
     /// `F_OFD_SETLK` on the range.
     pub(crate) fn try_lock(&self, range: Range) -> sys::Result<ofd::Attempted> {
         ofd::try_lock(&self.fd, ofd::Range::Byte(range.offset))
@@ -136,10 +144,10 @@ impl Arbiter {
     ///
     /// `EFBIG` instead of a `SIGXFSZ` when `RLIMIT_FSIZE` is too small for a token or for a claim.
     pub(crate) fn confirm(&self, directory: &Directory) -> sys::Result<Confirmed> {
-        if let Some(limit) = sys::file::size_limit() {
-            if limit < sys::file::stat(&self.fd)?.size.max(BLOCK) + 1 {
-                return Err(Errno::FBIG);
-            }
+        if let Some(limit) = sys::file::size_limit()
+            && limit < sys::file::stat(&self.fd)?.size.max(BLOCK) + 1
+        {
+            return Err(Errno::FBIG);
         }
         sys::file::append_byte(&self.fd)?;
         match sys::file::stat_at(&directory.fd, &self.path) {

@@ -90,7 +90,7 @@ impl Attempt {
     pub(crate) fn run(&mut self, request: &Request) -> Result<Progress, LockError> {
         loop {
             match self.machine.poll() {
-                Step::Done(acquired) => return self.held(acquired, request).map(Progress::Held),
+                Step::Done(acquired) => return Ok(Progress::Held(self.held(acquired, request))),
                 Step::Do(operation @ (Operation::AwaitClaim(_) | Operation::AwaitGrace)) => {
                     self.report_refusal(operation, request);
                     return Ok(Progress::Blocked(operation));
@@ -108,7 +108,7 @@ impl Attempt {
         self.machine.has_graced()
     }
 
-    fn held(&mut self, acquired: Acquired, request: &Request) -> Result<Held, LockError> {
+    fn held(&mut self, acquired: Acquired, request: &Request) -> Held {
         let token = match acquired {
             Acquired::Fresh { token } => token,
             Acquired::Reclaimed { token, from } => {
@@ -123,7 +123,7 @@ impl Attempt {
             unreachable!("the machine holds only with an arbiter and a claim");
         };
         self.locked = false;
-        Ok(Held { arbiter, claim, token })
+        Held { arbiter, claim, token }
     }
 
     fn report_refusal(&mut self, operation: Operation, request: &Request) {
@@ -366,7 +366,7 @@ impl Attempt {
     /// False if nobody waits any more.
     fn await_claim(&mut self, refusal: Refusal) -> bool {
         let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &self.parker);
-        let mut soon = 0;
+        let mut soon = SOON_LOOKS;
         loop {
             if self.claim_changed() || (refusal != Refusal::Unknown && self.writer_left()) {
                 return true;

@@ -44,7 +44,7 @@ pub enum TryAcquire {
     /// The lock is held now.
     Acquired(Guard),
     /// Somebody else holds it, or is about to.
-    Busy(Holder),
+    Busy(Box<Holder>),
 }
 
 impl LockDir {

@@ -41,18 +41,18 @@ pub(crate) enum Looked {
 }
 
 impl Hold {
-    pub(crate) fn begin(request: &Request, held: Held) -> Guard {
+    pub(crate) fn begin(request: &Request, new: Held) -> Guard {
         let since = sys::clock::now();
         let waited = since.saturating_duration_since(request.started);
         let hold = Arc::new(Self {
             request: request.clone(),
-            arbiter: held.arbiter,
-            token: held.token,
+            arbiter: new.arbiter,
+            token: new.token,
             since,
-            claim: Mutex::new(Some(held.claim)),
+            claim: Mutex::new(Some(new.claim)),
             loss: Mutex::default(),
         });
-        request.record(&Event::Acquired { token: held.token, waited });
+        request.record(&Event::Acquired { token: new.token, waited });
         request.directory.process.watcher.look_after(&hold);
         Guard::new(hold)
     }

@@ -95,7 +95,7 @@ impl<'a> Lock<'a> {
         let (request, _) = self.begin()?;
         Ok(match Pending::new(request).try_now()? {
             Ok(guard) => TryAcquire::Acquired(guard),
-            Err(holder) => TryAcquire::Busy(holder),
+            Err(holder) => TryAcquire::Busy(Box::new(holder)),
         })
     }
 

@@ -137,6 +137,7 @@ impl Content {
 impl Payload {
     /// The bytes of a claim, padded with spaces to `old_len`, so that overwriting a longer claim leaves no tail of it.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the expect states why it cannot")]
     pub fn encode(&self, old_len: usize) -> Vec<u8> {
         let wire = Wire {
             pid: self.pid,

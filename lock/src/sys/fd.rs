@@ -22,6 +22,13 @@ impl Fd {
     }
 }
 
+impl Fd {
+    /// The same description under the lowest free number: fcntl(2), `F_DUPFD_CLOEXEC`.
+    pub(crate) fn lowest(self) -> super::Result<Self> {
+        Self::open(|| rustix::io::fcntl_dupfd_cloexec(&self, 0))
+    }
+}
+
 impl AsFd for Fd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -21,7 +21,7 @@ pub(crate) fn boot_id() -> std::io::Result<[u8; 16]> {
         .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "the boot id is not a uuid"))
 }
 
-/// This process's start time: clock ticks since boot, field 22 of proc_pid_stat(5).
+/// This process's start time: clock ticks since boot, field 22 of `proc_pid_stat(5)`.
 pub(crate) fn own_starttime() -> Option<u64> {
     starttime_in(&fs::read_to_string("/proc/self/stat").ok()?)
 }
