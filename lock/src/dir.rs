@@ -62,6 +62,12 @@ impl LockDir {
         Options { grace: DEFAULT_GRACE, sink: Arc::new(NoSink), any_file_system: false, any_permissions: false }
     }
 
+    /// The directory, as it was first opened in this process.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.directory.path
+    }
+
     /// Asks for the lock of the session named `name`: one path component of 1 to 250 bytes that does not end in `.lock`.
     /// Nothing happens until the [`Lock`] is awaited or told to block.
     pub fn lock(&self, name: &str) -> Lock<'_> {
