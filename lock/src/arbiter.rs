@@ -35,6 +35,8 @@ const MAX_EPOCH: u64 = (1 << (53 - EPOCH_SHIFT)) - 1;
 /// Blocks behind the end are freed each time the file has grown by this much.
 const PUNCH_EVERY: u64 = 1 << 20;
 const BLOCK: u64 = 4096;
+/// How often an open starts again because somebody removes the state directory.
+const ROUNDS: u32 = 64;
 
 /// An open arbiter file. Dropping it drops every range that was locked through it.
 #[derive(Debug)]
@@ -57,25 +59,23 @@ pub(crate) enum Confirmed {
 impl Arbiter {
     /// Opens the shard's arbiter, creating it and the state directory where they are missing.
     pub(crate) fn open(directory: &Directory, shard: usize) -> Result<Self, LockError> {
-        let name = c_string(format!("arbiter-{shard:02x}"));
-        let path = c_string(format!("{STATE_DIRECTORY}/arbiter-{shard:02x}"));
-        let at = || directory.path.join(STATE_DIRECTORY).join(format!("arbiter-{shard:02x}"));
-        // Each round fails only if somebody removed what the round before created.
-        for _ in 0..16 {
-            let state = open_state_directory(directory)?;
-            let fd = match sys::file::open_appending(&state, &name) {
-                Err(Errno::NOENT) => match create(directory, &state, &name) {
-                    Err(Errno::EXIST | Errno::NOENT) => continue,
-                    created => created,
-                },
-                opened => opened,
+        let file = format!("arbiter-{shard:02x}");
+        let at = directory.path.join(STATE_DIRECTORY).join(&file);
+        let (name, path) = (c_string(file.clone()), c_string(format!("{STATE_DIRECTORY}/{file}")));
+        // Each round fails only if somebody removed what the round before made.
+        for _ in 0..ROUNDS {
+            let Some(state) = open_state_directory(directory)? else { continue };
+            let fd = match open_or_create(directory, &state, &name) {
+                // ENOENT, or EPERM on ext4.
+                Err(_) if sys::file::stat(&state).is_ok_and(|stat| stat.links == 0) => continue,
+                Err(Errno::EXIST) => continue,
+                fd => fd.map_err(|errno| refused(errno, at.clone()))?,
             };
-            let fd = fd.map_err(|errno| refused(errno, at()))?;
-            let arbiter = Self::check(directory, &state, &name, fd, path, at())?;
+            let arbiter = Self::check(directory, &state, &name, fd, path, at.clone())?;
             drop(state);
-            return arbiter.renumber().map_err(|errno| refused(errno, at()));
+            return arbiter.renumber().map_err(|errno| refused(errno, at));
         }
-        Err(LockError::State { path: at(), found: "it is removed again and again" })
+        Err(LockError::State { path: at, found: "it is removed again and again" })
     }
 
     fn check(
@@ -170,25 +170,37 @@ impl Arbiter {
     }
 }
 
-fn open_state_directory(directory: &Directory) -> Result<Fd, LockError> {
+/// `None` if it was removed meanwhile.
+fn open_state_directory(directory: &Directory) -> Result<Option<Fd>, LockError> {
     let name = c_string(STATE_DIRECTORY.to_owned());
-    let at = || directory.path.join(STATE_DIRECTORY);
+    let failed = |errno| refused(errno, directory.path.join(STATE_DIRECTORY));
     let opened = match sys::file::open_subdirectory(&directory.fd, &name) {
         Err(Errno::NOENT) => {
             match sys::file::make_directory(&directory.fd, &name, directory.stat.permissions & 0o777) {
                 Ok(()) | Err(Errno::EXIST | Errno::NOENT) => {}
-                Err(errno) => return Err(refused(errno, at())),
+                Err(errno) => return Err(failed(errno)),
             }
             sys::file::open_subdirectory(&directory.fd, &name)
         }
         opened => opened,
     };
-    let state = opened.map_err(|errno| refused(errno, at()))?;
-    let stat = sys::file::stat(&state).map_err(|errno| refused(errno, at()))?;
-    if !directory.accepts_owner(stat.uid) {
-        return Err(LockError::State { path: at(), found: "it belongs to another user" });
+    let state = match opened {
+        // The same answer as if the lock directory were gone, so look.
+        Err(Errno::NOENT) if sys::file::stat(&directory.fd).is_ok_and(|stat| stat.links > 0) => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    if !directory.accepts_owner(sys::file::stat(&state).map_err(failed)?.uid) {
+        let path = directory.path.join(STATE_DIRECTORY);
+        return Err(LockError::State { path, found: "it belongs to another user" });
     }
-    Ok(state)
+    Ok(Some(state))
+}
+
+fn open_or_create(directory: &Directory, state: &Fd, name: &CString) -> sys::Result<Fd> {
+    match sys::file::open_appending(state, name) {
+        Err(Errno::NOENT) => create(directory, state, name),
+        opened => opened,
+    }
 }
 
 /// A new arbiter, complete before it has its name.
