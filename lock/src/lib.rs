@@ -24,6 +24,8 @@ pub mod protocol;
 mod queue;
 mod request;
 mod sys;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 mod waiters;
 mod watch;
