@@ -1,4 +1,5 @@
 //! From SIGKILL of a holder to the next owner, who is waiting, beside a bare blocking OFD lock in the same run.
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 mod support;
@@ -107,7 +108,7 @@ fn hold(kind: &str, dir: &Path) {
         (None, Some(file))
     };
     println!("holding");
-    std::thread::sleep(Duration::from_secs(60));
+    std::thread::sleep(Duration::from_mins(1));
 }
 
 fn ofd_file(dir: &Path) -> File {

@@ -1,4 +1,5 @@
 //! Uncontended acquire and release, beside the same system calls bare, in the same order, in the same run.
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 mod support;

@@ -1,7 +1,8 @@
-//! Claims of older peers: O_EXCL create, JSON with pid, createdAt and maybe starttime, kept open, closed, unlinked.
+//! Claims of older peers: `O_EXCL` create, JSON with pid, `createdAt` and maybe starttime, kept open, closed, unlinked.
 //!
 //! A living one is never robbed, whatever its payload says; a dead one's claim is taken over after the grace. The peer
 //! here is another descriptor of the test process: the kernel counts descriptors, not processes.
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
 
 mod support;
 
