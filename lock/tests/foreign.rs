@@ -71,7 +71,7 @@ fn payloads() -> Vec<(String, Reason)> {
         (format!(r#"{{"pid":1,{at},"starttime":999999999}}"#), Reason::RecycledPid),
         (format!(r#"{{"pid":1,{at}}}"#), Reason::Abandoned),
         (format!(r#"{{"pid":{me},{at},"nonce":"{}"}}"#, "0".repeat(32)), Reason::NonceMismatch),
-        (format!(r#"{{"pid":{dead},{at},"bootId":"{}"}}"#, "1".repeat(32)), Reason::Rebooted),
+        (format!(r#"{{"pid":{dead},{at},"bootId":"{}"}}"#, "11111111-1111-1111-1111-111111111111"), Reason::Rebooted),
         (format!("{dead}\nsome-host\n"), Reason::DeadPid),
     ]
 }
