@@ -1,7 +1,7 @@
 //! An exhaustive search over the real protocol.
 //!
 //! The machines of [`session_lock::protocol`] run here as they run in production; only the kernel under them is
-//! simulated. A [`Scenario`] says who takes part and what may go wrong, [`search`] visits every state that can come
+//! simulated. A [`Scenario`] says who takes part and what may go wrong, [`search()`] visits every state that can come
 //! of it, breadth first, and the [`Outcome`] is that every [`Property`] holds, the shortest [`Counterexample`], or
 //! that the bound was hit, which proves nothing.
 //!
