@@ -126,7 +126,8 @@ impl Scenario {
     #[must_use]
     pub const fn exposing(ablation: Ablation) -> Self {
         let scenario = match ablation {
-            Ablation::ClaimLock | Ablation::PublishLock => Self::two_arbiters(),
+            Ablation::ClaimLock => Self { older: 1, older_rounds: 1, crashes: 0, ..Self::two_arbiters() },
+            Ablation::PublishLock => Self::two_arbiters(),
             _ => Self::minimal(),
         };
         Self { rounds: 1, ablation: Some(ablation), ..scenario }
