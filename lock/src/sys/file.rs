@@ -151,10 +151,10 @@ pub(crate) fn write_at(file: impl AsFd, bytes: &[u8], offset: u64) -> Result<()>
     }
 }
 
-/// One write(2) of one byte at the end of a file that was opened for appending.
-pub(crate) fn append_byte(file: impl AsFd) -> Result<()> {
-    match rustix::io::write(file, b".")? {
-        1 => Ok(()),
+/// One write(2) of one byte at the end of a file that was opened for appending, and where that end is now: lseek(2).
+pub(crate) fn append_byte(file: impl AsFd) -> Result<u64> {
+    match rustix::io::write(&file, b".")? {
+        1 => fs::tell(file),
         _ => Err(Errno::NOSPC),
     }
 }

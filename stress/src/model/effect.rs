@@ -13,7 +13,8 @@ impl World {
         match operation {
             Operation::LockArbiter => self.set_range(who, Range::Locked),
             Operation::UnlockArbiter => self.set_range(who, Range::Free),
-            Operation::ConfirmArbiter => self.confirm_arbiter(who, scenario),
+            Operation::TakeToken => self.take_token(who, scenario),
+            Operation::CheckArbiter => self.check_arbiter(who, scenario),
             Operation::ReopenArbiter => {
                 self.processes[who].arbiter = self.kernel.open_arbiter();
                 self.set_range(who, Range::Free)
@@ -45,15 +46,15 @@ impl World {
         Completion::Done
     }
 
-    fn confirm_arbiter(&mut self, who: usize, scenario: &Scenario) -> Completion {
+    fn take_token(&mut self, who: usize, scenario: &Scenario) -> Completion {
         let arbiter = self.processes[who].arbiter;
         let step = if scenario.lacks(Ablation::Token) { TokenStep::Again } else { TokenStep::Next };
-        let token = self.kernel.token(arbiter, step);
-        if self.kernel.arbiter_path == Some(arbiter) {
-            Completion::ArbiterCurrent { token }
-        } else {
-            Completion::ArbiterReplaced
-        }
+        Completion::Token(self.kernel.token(arbiter, step))
+    }
+
+    fn check_arbiter(&self, who: usize, scenario: &Scenario) -> Completion {
+        let current = self.kernel.arbiter_path == Some(self.processes[who].arbiter);
+        if current || scenario.lacks(Ablation::ArbiterCheck) { Completion::Done } else { Completion::Replaced }
     }
 
     /// While healing, the claim that was open before is closed: nothing links it any more.

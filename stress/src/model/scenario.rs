@@ -8,6 +8,8 @@ use super::property::Property;
 pub enum Ablation {
     /// The arbiter's range is granted to everybody.
     ArbiterLock,
+    /// The look at the arbiter's path finds the open arbiter.
+    ArbiterCheck,
     /// The claim's own lock is granted to everybody.
     ClaimLock,
     /// The probe finds no writer.
@@ -128,6 +130,7 @@ impl Scenario {
         let scenario = match ablation {
             Ablation::ClaimLock => Self { older: 1, older_rounds: 1, crashes: 0, ..Self::two_arbiters() },
             Ablation::PublishLock => Self::two_arbiters(),
+            Ablation::ArbiterCheck => Self::both_deleted(),
             _ => Self::minimal(),
         };
         Self { rounds: 1, ablation: Some(ablation), ..scenario }

@@ -119,7 +119,8 @@ fn system_call(before: &World, after: &World, who: usize, action: Move) -> Strin
     let (open, arbiter, path) = (slot(old.open_slot()), old.arbiter, slot(after.kernel.path));
     let call = match operation {
         Operation::LockArbiter => format!("fcntl({arbiter}, F_OFD_SETLKW)"),
-        Operation::ConfirmArbiter => format!("append({arbiter}), stat(arbiter)"),
+        Operation::TakeToken => format!("append({arbiter})"),
+        Operation::CheckArbiter => "stat(arbiter)".to_owned(),
         Operation::ReopenArbiter => return format!("close({arbiter}), openat(arbiter) -> {}", new.arbiter),
         Operation::PublishClaim { .. } => "linkat(O_TMPFILE, claim)".to_owned(),
         Operation::OpenClaim => "openat(claim)".to_owned(),
@@ -150,9 +151,10 @@ fn result(operation: Operation, completion: Completion, path: &str) -> String {
         (Operation::LockArbiter | Operation::LockClaim, Completion::Done) => "locked",
         (Operation::CheckClaim, Completion::Done) => "named as its own",
         (Operation::PinClaim, Completion::Done) => "pinned",
+        (Operation::CheckArbiter, Completion::Done) => "still the open one",
         (_, Completion::Done) => "done",
-        (_, Completion::ArbiterCurrent { token }) => return format!("token {token}, still the one at the path"),
-        (_, Completion::ArbiterReplaced) => "no longer the one at the path",
+        (_, Completion::Token(token)) => return format!("token {token}"),
+        (Operation::CheckArbiter, Completion::Replaced) => "no longer the open one",
         (_, Completion::Exists) => "EEXIST",
         (Operation::PinClaim | Operation::ProbeWriters, Completion::Gone) => "another file",
         (_, Completion::Gone) => "ENOENT",
