@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::holder::Holder;
 use crate::name::Session;
 use crate::payload::{Content, MAX_CLAIM_LEN};
-use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Step};
+use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Standing, Step};
 use crate::queue::Parker;
 use crate::request::Request;
 use crate::sys::{self, Errno, Fd, ofd::Attempted};
@@ -113,7 +113,11 @@ impl Attempt {
             Acquired::Fresh { token } => token,
             Acquired::Reclaimed { token, from } => {
                 let asker = &self.directory.process.asker;
-                let reason = verdict::reason(from, &self.content, asker, self.owner_process());
+                let owner = match from {
+                    Standing::OwnArbiter => OwnerProcess::Unknown,
+                    Standing::Foreign => self.owner_process(),
+                };
+                let reason = verdict::reason(from, &self.content, asker, owner);
                 let from = Holder::of(&self.content, asker);
                 request.record(&Event::Reclaimed { reason, from: Some(Box::new(from)) });
                 token
