@@ -93,3 +93,8 @@ pub use holder::{Holder, HolderKind};
 pub use lock::{Acquire, Lock};
 pub use name::{MAX_NAME_LEN, NameError};
 pub use protocol::LossCause;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
