@@ -1,0 +1,91 @@
+//! The waiting of an attempt, on a thread of its own: in the kernel's queue for the arbiter, by inotify for a claim.
+
+use super::Attempt;
+use crate::error::LockError;
+use crate::protocol::{Completion, Machine, Operation, Refusal};
+use crate::sys;
+use crate::verdict::Probe;
+use std::time::Duration;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The attempt can go on.
+    Ready,
+    /// Nobody wants it any more.
+    Abandoned,
+}
+
+/// How often a wait looks by itself, in case no event comes: a file that may not be watched, or too many watches.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// `IN_CLOSE_WRITE` arrives before the kernel has dropped the writer, so looks follow one another for a moment.
+const LOOK_SOON: Duration = Duration::from_micros(100);
+const SOON_LOOKS: u32 = 100;
+
+impl Attempt {
+    /// Waits for what [`Progress::Blocked`] named, and tells the machine.
+    pub(crate) fn wait(&mut self, operation: Operation) -> Result<Waited, LockError> {
+        let completion = match operation {
+            Operation::LockArbiter => {
+                let range = self.session.range;
+                self.arbiter().lock(range).map_err(|errno| self.failed("wait for the arbiter of", errno))?;
+                self.locked = true;
+                Some(Completion::Done)
+            }
+            Operation::AwaitGrace => Some(self.await_grace()),
+            Operation::AwaitClaim(refusal) => self.await_claim(refusal).then_some(Completion::Woken),
+            operation => unreachable!("{operation:?} does not wait"),
+        };
+        match completion {
+            Some(completion) => {
+                self.machine.resume(completion);
+                Ok(Waited::Ready)
+            }
+            None => Ok(Waited::Abandoned),
+        }
+    }
+
+    /// Also when nobody waits any more: short deadlines would make no progress otherwise.
+    fn await_grace(&mut self) -> Completion {
+        let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &self.parker);
+        let end = sys::clock::now() + self.grace;
+        loop {
+            let left = end.saturating_duration_since(sys::clock::now());
+            if self.claim_changed() {
+                return Completion::Woken;
+            }
+            if left.is_zero() {
+                return Completion::GraceElapsed;
+            }
+            self.parker.park(left.min(LOOK_AGAIN));
+        }
+    }
+
+    /// False if nobody waits any more.
+    fn await_claim(&mut self, refusal: Refusal) -> bool {
+        let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &self.parker);
+        let mut soon = SOON_LOOKS;
+        loop {
+            if self.claim_changed() || (refusal != Refusal::Unknown && self.writer_left()) {
+                return true;
+            }
+            if !self.directory.queues.has_waiters(self.session.range) {
+                return false;
+            }
+            let pause = if soon > 0 { LOOK_SOON } else { LOOK_AGAIN };
+            soon = if self.parker.park(pause) { SOON_LOOKS } else { soon.saturating_sub(1) };
+            if refusal == Refusal::Unknown {
+                return true;
+            }
+        }
+    }
+
+    fn claim_changed(&self) -> bool {
+        let found = self.directory.claim_inode(&self.session);
+        self.examined.is_some() && found.is_ok_and(|found| found != self.examined)
+    }
+
+    fn writer_left(&self) -> bool {
+        !matches!(self.writers(), Ok(Some(Probe::Writer)))
+    }
+}
