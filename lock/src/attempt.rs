@@ -41,7 +41,11 @@ pub(crate) struct Attempt {
     examined: Option<Inode>,
     pin: Option<(Fd, Inode)>,
     reported: Option<Refusal>,
+    reopened: u32,
 }
+
+/// How often one acquire starts again because somebody removes the state directory.
+const MAX_REOPENED: u32 = 64;
 
 /// Where a run has come to.
 pub(crate) enum Progress {
@@ -72,6 +76,7 @@ impl Attempt {
             examined: None,
             pin: None,
             reported: None,
+            reopened: 0,
         }
     }
 
@@ -197,6 +202,11 @@ impl Attempt {
         let range = self.session.range;
         self.unlock_arbiter();
         let stale = self.arbiter.take().expect("only an open arbiter is reopened");
+        self.reopened += 1;
+        if self.reopened > MAX_REOPENED {
+            let path = stale.path(&self.directory);
+            return Err(LockError::State { path, found: "it is removed again and again" });
+        }
         self.arbiter = Some(self.directory.reopen_arbiter(range, &stale)?);
         Ok(Completion::Done)
     }

@@ -101,6 +101,8 @@ fn deleting_everything_again_and_again_loses_no_acquire() {
                 // Racing with the state directory's creation, so it may fail.
                 std::fs::remove_dir_all(dir.path().join(".session-lock")).ok();
                 std::fs::remove_file(dir.path().join("s.lock")).ok();
+                // Faster than any lock could make it anew, and an acquire ends with an error that says so.
+                std::thread::sleep(Duration::from_millis(5));
             }
         });
         let mut acquired = 0;

@@ -64,20 +64,24 @@ impl Attempt {
     /// False if nobody waits any more.
     fn await_claim(&mut self, refusal: Refusal) -> bool {
         let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &self.parker);
+        if refusal == Refusal::Unknown {
+            // Nothing can be asked without trying again.
+            self.parker.park(LOOK_AGAIN);
+            return self.is_wanted();
+        }
         let mut soon = SOON_LOOKS;
-        loop {
-            if self.claim_changed() || (refusal != Refusal::Unknown && self.writer_left()) {
-                return true;
-            }
-            if !self.directory.queues.has_waiters(self.session.range) {
+        while !self.claim_changed() && !self.writer_left() {
+            if !self.is_wanted() {
                 return false;
             }
             let pause = if soon > 0 { LOOK_SOON } else { LOOK_AGAIN };
             soon = if self.parker.park(pause) { SOON_LOOKS } else { soon.saturating_sub(1) };
-            if refusal == Refusal::Unknown {
-                return true;
-            }
         }
+        true
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.directory.queues.has_waiters(self.session.range)
     }
 
     fn claim_changed(&self) -> bool {
