@@ -15,6 +15,9 @@ pub(crate) struct Figures {
     takeover: Histogram<u64>,
 }
 
+/// An hour: longer waits count as this long.
+const HIGHEST_US: u64 = 3_600_000_000;
+
 /// A distribution in microseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Spread {
@@ -26,7 +29,7 @@ pub(crate) struct Spread {
 
 impl Figures {
     pub(crate) fn new(workers: u16) -> Self {
-        let histogram = || Histogram::new(3).expect("3 digits are within its limits");
+        let histogram = || Histogram::new_with_bounds(1, HIGHEST_US, 3).expect("the bounds are in order");
         Self {
             per_worker: vec![0; workers.into()],
             wait: histogram(),
@@ -105,10 +108,11 @@ mod tests {
     fn only_a_waiter_measures_a_hand_over() {
         let mut figures = Figures::new(2);
         let released = |ended_us| Some(Succession { after_kill: false, ended_us });
-        figures.observe(&acquired(0, 100, 50), released(90));
-        figures.observe(&acquired(1, 200, 5), released(110));
+        figures.observe(&acquired(0, 5_000_100, 5_000_000), released(5_000_090));
+        figures.observe(&acquired(1, 6_000_000, 5), released(5_900_000));
         assert_eq!((figures.hand_over().count, figures.hand_over().max_us), (1, 10));
-        assert_eq!((figures.wait().count, figures.longest_wait_us()), (2, 50));
+        assert_eq!(figures.wait().count, 2);
+        assert!(figures.longest_wait_us() >= 5_000_000, "long waits are not cut off");
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn control(
 }
 
 fn shortest(results: &Results) -> Option<&Violation> {
-    results.findings.stories.iter().min_by_key(|violation| violation.story.len())
+    results.findings.stories.iter().min_by_key(|violation| (violation.story.is_empty(), violation.story.len()))
 }
 
 /// What a broken lock's run says about the tool.
