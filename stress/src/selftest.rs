@@ -95,7 +95,7 @@ fn control(
         hold: Pause::exactly(Duration::from_micros(500)),
         think: Pause::exactly(Duration::ZERO),
         timeout: Duration::from_secs(10),
-        kill_rate: 20.0,
+        kill_rate: 40.0,
         stop_rate: 0.0,
         seed: Some(seed),
         dir: Some(parent.join(lock.name())),

@@ -19,6 +19,8 @@
 //! The grace is noted for one inode, and that inode stays pinned until the machine ends or opens another one:
 //! a number that came back after a reuse would let a second owner's late unlink remove our claim.
 
+#![expect(clippy::match_same_arms, reason = "the arms are the rows of the table")]
+
 use super::{Completion, Inode, Machine, Operation, Refusal, Standing, Step, mismatch};
 
 /// Acquires one session's lock. See the table in the [module's source](self).

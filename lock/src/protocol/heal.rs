@@ -58,9 +58,7 @@ impl Machine for Heal {
         self.state = match (self.state, completion) {
             (State::Check, C::Done) => State::End(Healed::Intact),
             (State::Check, C::Gone) => State::Publish,
-            (State::Check, C::Replaced) | (State::Publish, C::Exists) => {
-                State::End(Healed::Lost(LossCause::Replaced))
-            }
+            (State::Check, C::Replaced) | (State::Publish, C::Exists) => State::End(Healed::Lost(LossCause::Replaced)),
             (State::Publish, C::Done) => State::End(Healed::Restored),
             (state, completion) => mismatch(&state, completion),
         };

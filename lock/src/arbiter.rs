@@ -1,0 +1,288 @@
+//! The arbiter: a permanent file on which the kernel decides who holds.
+//!
+//! | Bytes | What | Written |
+//! |---|---|---|
+//! | 0..16 | random | before the file gets its name |
+//! | 16..40 | boot id, epoch (little endian) | then, and at the first use after a boot |
+//! | 40..48 | SipHash-2-4 of 16..40 | with them |
+//! | 48..64 | zero | before the name |
+//! | 64.. | one byte per token taken | appended; holes are punched behind |
+//!
+//! A token is `epoch << 40 | size - 64`. Appends are atomic and the size never shrinks, so a token taken under the range
+//! lock is larger than every one taken under it before, without any lock that one stopped process could keep from
+//! another session's. A crash of the machine may lose appends that were never written back; the epoch makes up for that:
+//! it is raised and synced before the first token after a boot. Raising it is idempotent, so nobody waits for anybody.
+
+use crate::directory::Directory;
+use crate::error::{LockError, SystemError};
+use crate::name::Range;
+use crate::payload::ArbiterId;
+use crate::sys::file::{Kind, Stat};
+use crate::sys::{self, Errno, Fd, ofd};
+use siphasher::sip::SipHasher24;
+use std::ffi::CString;
+use std::hash::Hasher;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The state directory's name.
+pub(crate) const STATE_DIRECTORY: &str = ".session-lock";
+const HEADER_LEN: usize = 64;
+const RECORD: std::ops::Range<usize> = 16..48;
+const EPOCH_SHIFT: u32 = 40;
+/// Tokens stay below 2^53, the integers that every JSON reader keeps.
+const MAX_EPOCH: u64 = (1 << (53 - EPOCH_SHIFT)) - 1;
+/// Blocks behind the end are freed each time the file has grown by this much.
+const PUNCH_EVERY: u64 = 1 << 20;
+const BLOCK: u64 = 4096;
+/// How often an open starts again because somebody removes the state directory.
+const ROUNDS: u32 = 64;
+
+/// An open arbiter file. Dropping it drops every range that was locked through it.
+#[derive(Debug)]
+pub(crate) struct Arbiter {
+    fd: Fd,
+    pub(crate) id: ArbiterId,
+    epoch: u64,
+    /// `.session-lock/arbiter-2a`, from the lock directory.
+    path: CString,
+    /// The size up to which blocks have been freed.
+    punched: AtomicU64,
+}
+
+/// What taking a token showed.
+pub(crate) enum Confirmed {
+    Current { token: u64 },
+    Replaced,
+}
+
+impl Arbiter {
+    /// Opens the shard's arbiter, creating it and the state directory where they are missing.
+    pub(crate) fn open(directory: &Directory, shard: usize) -> Result<Self, LockError> {
+        let file = format!("arbiter-{shard:02x}");
+        let at = directory.path.join(STATE_DIRECTORY).join(&file);
+        let (name, path) = (c_string(file.clone()), c_string(format!("{STATE_DIRECTORY}/{file}")));
+        // Each round fails only if somebody removed what the round before made.
+        for _ in 0..ROUNDS {
+            let Some(state) = open_state_directory(directory)? else { continue };
+            let fd = match open_or_create(directory, &state, &name) {
+                // ENOENT, or EPERM on ext4.
+                Err(_) if sys::file::stat(&state).is_ok_and(|stat| stat.links == 0) => continue,
+                Err(Errno::EXIST) => continue,
+                fd => fd.map_err(|errno| refused(errno, at.clone()))?,
+            };
+            let arbiter = Self::check(directory, &state, &name, fd, path, at.clone())?;
+            drop(state);
+            return arbiter.renumber().map_err(|errno| refused(errno, at));
+        }
+        Err(LockError::State { path: at, found: "it is removed again and again" })
+    }
+
+    fn check(
+        directory: &Directory,
+        state: &Fd,
+        name: &CString,
+        fd: Fd,
+        path: CString,
+        at: PathBuf,
+    ) -> Result<Self, LockError> {
+        let failed = |operation| {
+            let at = at.clone();
+            move |errno: Errno| SystemError { operation, path: at, source: errno.into() }
+        };
+        let stat = sys::file::stat(&fd).map_err(failed("look at"))?;
+        if let Some(found) = unacceptable(directory, &stat) {
+            return Err(LockError::State { path: at, found });
+        }
+        let mut header = [0; HEADER_LEN];
+        let len = sys::file::read_start(&fd, &mut header).map_err(failed("read"))?;
+        let boot_id = directory.process.asker.boot_id;
+        let (Some((known_boot, known_epoch)), true) = (parse_record(&header), len == HEADER_LEN) else {
+            return Err(LockError::State { path: at, found: "its header is damaged" });
+        };
+        let epoch = if known_boot == boot_id { known_epoch } else { known_epoch + 1 };
+        if epoch > MAX_EPOCH {
+            return Err(LockError::State { path: at, found: "its epochs are used up" });
+        }
+        if epoch != known_epoch {
+            raise_epoch(state, name, &stat, &record(&boot_id, epoch)).map_err(failed("raise the epoch of"))?;
+        }
+        let mut nonce = [0; 16];
+        nonce.copy_from_slice(&header[..16]);
+        let id = ArbiterId { inode: stat.inode, nonce };
+        Ok(Self { fd, id, epoch, path, punched: AtomicU64::new(stat.size) })
+    }
+
+    /// At the end of a process the kernel finalises the highest number first. An arbiter below its claims is freed after
+    /// them, so that whoever gets it finds the dead owner's claim unlocked.
+    fn renumber(self) -> sys::Result<Self> {
+        Ok(Self { fd: self.fd.lowest()?, ..self })
+    }
+
+    /// `F_OFD_SETLK` on the range.
+    pub(crate) fn try_lock(&self, range: Range) -> sys::Result<ofd::Attempted> {
+        ofd::try_lock(&self.fd, ofd::Range::Byte(range.offset))
+    }
+
+    /// `F_OFD_SETLKW` on the range: waits in the kernel's queue.
+    pub(crate) fn lock(&self, range: Range) -> sys::Result<()> {
+        loop {
+            match ofd::lock(&self.fd, ofd::Range::Byte(range.offset)) {
+                Err(Errno::INTR) => {}
+                result => return result,
+            }
+        }
+    }
+
+    pub(crate) fn unlock(&self, range: Range) -> sys::Result<()> {
+        ofd::unlock(&self.fd, ofd::Range::Byte(range.offset))
+    }
+
+    /// Takes a token, then compares the path. The caller has the range.
+    ///
+    /// # Errors
+    ///
+    /// `EFBIG` instead of a `SIGXFSZ` when `RLIMIT_FSIZE` is too small for a token or for a claim.
+    pub(crate) fn confirm(&self, directory: &Directory) -> sys::Result<Confirmed> {
+        if let Some(limit) = sys::file::size_limit()
+            && limit < sys::file::stat(&self.fd)?.size.max(BLOCK) + 1
+        {
+            return Err(Errno::FBIG);
+        }
+        sys::file::append_byte(&self.fd)?;
+        match sys::file::stat_at(&directory.fd, &self.path) {
+            Ok(stat) if stat.inode == self.id.inode => {
+                self.punch(stat.size);
+                Ok(Confirmed::Current { token: self.epoch << EPOCH_SHIFT | (stat.size - HEADER_LEN as u64) })
+            }
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(Confirmed::Replaced),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Frees the blocks behind the end. Best effort: a file system without holes only keeps more blocks.
+    fn punch(&self, size: u64) {
+        if size < self.punched.load(Ordering::Relaxed) + PUNCH_EVERY {
+            return;
+        }
+        self.punched.store(size, Ordering::Relaxed);
+        sys::file::punch_hole(&self.fd, BLOCK, size / BLOCK * BLOCK - BLOCK).ok();
+    }
+}
+
+/// `None` if it was removed meanwhile.
+fn open_state_directory(directory: &Directory) -> Result<Option<Fd>, LockError> {
+    let name = c_string(STATE_DIRECTORY.to_owned());
+    let failed = |errno| refused(errno, directory.path.join(STATE_DIRECTORY));
+    let opened = match sys::file::open_subdirectory(&directory.fd, &name) {
+        Err(Errno::NOENT) => {
+            match sys::file::make_directory(&directory.fd, &name, directory.stat.permissions & 0o777) {
+                Ok(()) | Err(Errno::EXIST | Errno::NOENT) => {}
+                Err(errno) => return Err(failed(errno)),
+            }
+            sys::file::open_subdirectory(&directory.fd, &name)
+        }
+        opened => opened,
+    };
+    let state = match opened {
+        // The same answer as if the lock directory were gone, so look.
+        Err(Errno::NOENT) if sys::file::stat(&directory.fd).is_ok_and(|stat| stat.links > 0) => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    if !directory.accepts_owner(sys::file::stat(&state).map_err(failed)?.uid) {
+        let path = directory.path.join(STATE_DIRECTORY);
+        return Err(LockError::State { path, found: "it belongs to another user" });
+    }
+    Ok(Some(state))
+}
+
+fn open_or_create(directory: &Directory, state: &Fd, name: &CString) -> sys::Result<Fd> {
+    match sys::file::open_appending(state, name) {
+        Err(Errno::NOENT) => create(directory, state, name),
+        opened => opened,
+    }
+}
+
+/// A new arbiter, complete before it has its name.
+fn create(directory: &Directory, state: &Fd, name: &CString) -> sys::Result<Fd> {
+    let permissions = directory.file_permissions();
+    let fd = sys::file::create_unnamed(state, permissions, true)?;
+    let mut header = [0; HEADER_LEN];
+    header[..16].copy_from_slice(&sys::file::random()?);
+    header[RECORD].copy_from_slice(&record(&directory.process.asker.boot_id, 0));
+    sys::file::write_at(&fd, &header, 0)?;
+    sys::file::set_permissions(&fd, permissions)?;
+    sys::file::link(&fd, state, name)?;
+    Ok(fd)
+}
+
+/// Writes the record through a second descriptor: a write through an appending one goes to the end, wherever it is told
+/// to go (pwrite(2), BUGS).
+fn raise_epoch(state: &Fd, name: &CString, stat: &Stat, record: &[u8]) -> sys::Result<()> {
+    let fd = sys::file::open_existing(state, name)?;
+    if sys::file::stat(&fd)?.inode != stat.inode {
+        return Ok(()); // Replaced meanwhile: confirming will notice.
+    }
+    sys::file::write_at(&fd, record, RECORD.start as u64)?;
+    sys::file::sync(&fd)
+}
+
+fn unacceptable(directory: &Directory, stat: &Stat) -> Option<&'static str> {
+    match stat {
+        Stat { kind, .. } if *kind != Kind::Regular => Some("it is not a regular file"),
+        Stat { links, .. } if *links > 1 => Some("it has another hard link"),
+        Stat { uid, .. } if !directory.accepts_owner(*uid) => Some("it belongs to another user"),
+        _ => None,
+    }
+}
+
+fn refused(errno: Errno, path: PathBuf) -> LockError {
+    match errno {
+        Errno::LOOP | Errno::NOTDIR => LockError::State { path, found: "a symbolic link or a file is in its place" },
+        Errno::ISDIR | Errno::NXIO => LockError::State { path, found: "it is not a regular file" },
+        errno => SystemError { operation: "open or create", path, source: errno.into() }.into(),
+    }
+}
+
+fn record(boot_id: &[u8; 16], epoch: u64) -> [u8; 32] {
+    let mut record = [0; 32];
+    record[..16].copy_from_slice(boot_id);
+    record[16..24].copy_from_slice(&epoch.to_le_bytes());
+    let check = check(&record[..24]);
+    record[24..].copy_from_slice(&check);
+    record
+}
+
+fn parse_record(header: &[u8; HEADER_LEN]) -> Option<([u8; 16], u64)> {
+    let record = &header[RECORD];
+    let boot_id = record[..16].try_into().ok()?;
+    let epoch = u64::from_le_bytes(record[16..24].try_into().ok()?);
+    (record[24..] == check(&record[..24])).then_some((boot_id, epoch))
+}
+
+fn check(bytes: &[u8]) -> [u8; 8] {
+    let mut hasher = SipHasher24::new_with_keys(0, 0);
+    hasher.write(bytes);
+    hasher.finish().to_le_bytes()
+}
+
+fn c_string(text: String) -> CString {
+    CString::new(text).expect("the names of state files have no NUL byte")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEADER_LEN, RECORD, parse_record, record};
+
+    #[test]
+    fn a_record_reads_back_and_damage_shows() {
+        let mut header = [0; HEADER_LEN];
+        header[RECORD].copy_from_slice(&record(&[7; 16], 12));
+        assert_eq!(parse_record(&header), Some(([7; 16], 12)));
+        for byte in RECORD {
+            let mut damaged = header;
+            damaged[byte] ^= 1;
+            assert_eq!(parse_record(&damaged), None, "byte {byte}");
+        }
+    }
+}

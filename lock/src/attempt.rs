@@ -1,0 +1,402 @@
+//! One acquire in progress: the protocol's machine, and the descriptors that it works with.
+//!
+//! [`Attempt::run`] goes on until the machine holds or has to wait; [`Attempt::wait`] does the waiting, on a thread of
+//! its own. Between the two an attempt can change hands, also from a waiter that gave up to the next one.
+//!
+//! Dropping an attempt gives back all that it has locked.
+
+use crate::arbiter::{Arbiter, Confirmed};
+use crate::claim::{self, Claim};
+use crate::directory::Directory;
+use crate::error::{LockError, SystemError};
+use crate::event::Event;
+use crate::holder::Holder;
+use crate::name::Session;
+use crate::payload::{Content, MAX_CLAIM_LEN};
+use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Step};
+use crate::queue::Parker;
+use crate::request::Request;
+use crate::sys::{self, Errno, Fd, ofd::Attempted};
+use crate::verdict::{self, OwnerProcess, Probe};
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) session: Arc<Session>,
+    grace: Duration,
+    pub(crate) parker: Arc<Parker>,
+    machine: Acquire,
+    arbiter: Option<Arc<Arbiter>>,
+    locked: bool,
+    claim: Option<Claim>,
+    /// What the claim said when it was last read.
+    content: Content,
+    /// The claim that was last opened.
+    examined: Option<Inode>,
+    pin: Option<(Fd, Inode)>,
+    reported: Option<Refusal>,
+}
+
+/// Where a run has come to.
+pub(crate) enum Progress {
+    Held(Held),
+    /// It has to wait; [`Attempt::wait`] does it.
+    Blocked(Operation),
+}
+
+/// What a finished attempt hands over.
+pub(crate) struct Held {
+    pub(crate) arbiter: Arc<Arbiter>,
+    pub(crate) claim: Claim,
+    pub(crate) token: u64,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The attempt can go on.
+    Ready,
+    /// Nobody wants it any more.
+    Abandoned,
+}
+
+/// How often a wait looks by itself, in case no event comes: a file that may not be watched, or too many watches.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// `IN_CLOSE_WRITE` arrives before the kernel has dropped the writer, so looks follow one another for a moment.
+const LOOK_SOON: Duration = Duration::from_micros(100);
+const SOON_LOOKS: u32 = 100;
+
+impl Attempt {
+    pub(crate) fn new(directory: &Arc<Directory>, session: &Arc<Session>, grace: Duration) -> Self {
+        Self {
+            directory: Arc::clone(directory),
+            session: Arc::clone(session),
+            grace,
+            parker: Arc::default(),
+            machine: Acquire::new(),
+            arbiter: None,
+            locked: false,
+            claim: None,
+            content: Content::Empty,
+            examined: None,
+            pin: None,
+            reported: None,
+        }
+    }
+
+    /// Runs until the lock is held or something has to be waited for. Each system call is short.
+    pub(crate) fn run(&mut self, request: &Request) -> Result<Progress, LockError> {
+        loop {
+            match self.machine.poll() {
+                Step::Done(acquired) => return Ok(Progress::Held(self.held(acquired, request))),
+                Step::Do(operation @ (Operation::AwaitClaim(_) | Operation::AwaitGrace)) => {
+                    self.report_refusal(operation, request);
+                    return Ok(Progress::Blocked(operation));
+                }
+                Step::Do(operation) => match self.perform(operation, request)? {
+                    Some(completion) => self.machine.resume(completion),
+                    None => return Ok(Progress::Blocked(operation)),
+                },
+            }
+        }
+    }
+
+    /// Whether it has waited out a grace that would be lost with it.
+    pub(crate) fn has_graced(&self) -> bool {
+        self.machine.has_graced()
+    }
+
+    fn held(&mut self, acquired: Acquired, request: &Request) -> Held {
+        let token = match acquired {
+            Acquired::Fresh { token } => token,
+            Acquired::Reclaimed { token, from } => {
+                let asker = &self.directory.process.asker;
+                let reason = verdict::reason(from, &self.content, asker, self.owner_process());
+                let from = Holder::of(&self.content, asker);
+                request.record(&Event::Reclaimed { reason, from: Some(Box::new(from)) });
+                token
+            }
+        };
+        let (Some(arbiter), Some(claim)) = (self.arbiter.take(), self.claim.take()) else {
+            unreachable!("the machine holds only with an arbiter and a claim");
+        };
+        self.locked = false;
+        Held { arbiter, claim, token }
+    }
+
+    fn report_refusal(&mut self, operation: Operation, request: &Request) {
+        let why = match operation {
+            Operation::AwaitClaim(refusal) => refusal,
+            _ => Refusal::Grace,
+        };
+        if self.reported != Some(why) {
+            self.reported = Some(why);
+            request.record(&Event::ReclaimRefused { why });
+        }
+    }
+
+    /// Does one operation that does not wait. `None`: the arbiter is locked, and has to be waited for.
+    fn perform(&mut self, operation: Operation, request: &Request) -> Result<Option<Completion>, LockError> {
+        Ok(Some(match operation {
+            Operation::LockArbiter => return self.try_lock_arbiter(),
+            Operation::ConfirmArbiter => self.confirm_arbiter()?,
+            Operation::ReopenArbiter => self.reopen_arbiter()?,
+            Operation::PublishClaim { token } => self.publish(token, request)?,
+            Operation::OpenClaim => self.open_claim()?,
+            Operation::LockClaim => self.lock_claim()?,
+            Operation::ReadClaim => self.read_claim()?,
+            Operation::PinClaim => self.pin_claim()?,
+            Operation::CloseClaim => {
+                self.claim = None;
+                Completion::Done
+            }
+            Operation::ProbeWriters => self.probe_writers(),
+            Operation::WriteClaim { token } => self.write_claim(token, request)?,
+            Operation::CheckClaim => claim::check(&self.directory, &self.session, self.claim().inode)?,
+            Operation::AwaitClaim(_) | Operation::AwaitGrace | Operation::UnlinkClaim | Operation::UnlockArbiter => {
+                unreachable!("{operation:?} is no step of an acquire that does not wait")
+            }
+        }))
+    }
+
+    fn claim(&self) -> &Claim {
+        self.claim.as_ref().expect("the machine works on a claim only while it is open")
+    }
+
+    fn arbiter(&self) -> &Arc<Arbiter> {
+        self.arbiter.as_ref().expect("the machine locks the arbiter before it uses it")
+    }
+
+    fn try_lock_arbiter(&mut self) -> Result<Option<Completion>, LockError> {
+        let range = self.session.range;
+        if self.arbiter.is_none() {
+            self.arbiter = Some(self.directory.arbiter(range)?);
+        }
+        match self.arbiter().try_lock(range) {
+            Ok(Attempted::Locked) => {
+                self.locked = true;
+                Ok(Some(Completion::Done))
+            }
+            Ok(Attempted::Busy) => Ok(None),
+            Err(errno) => Err(self.failed("lock the arbiter of", errno).into()),
+        }
+    }
+
+    fn confirm_arbiter(&self) -> Result<Completion, LockError> {
+        match self.arbiter().confirm(&self.directory) {
+            Ok(Confirmed::Current { token }) => Ok(Completion::ArbiterCurrent { token }),
+            Ok(Confirmed::Replaced) => Ok(Completion::ArbiterReplaced),
+            Err(errno) => Err(self.failed("take a fencing token for", errno).into()),
+        }
+    }
+
+    fn reopen_arbiter(&mut self) -> Result<Completion, LockError> {
+        let range = self.session.range;
+        self.unlock_arbiter();
+        let stale = self.arbiter.take().expect("only an open arbiter is reopened");
+        self.arbiter = Some(self.directory.reopen_arbiter(range, &stale)?);
+        Ok(Completion::Done)
+    }
+
+    fn publish(&mut self, token: u64, request: &Request) -> Result<Completion, LockError> {
+        let payload = request.payload(self.arbiter().id, token);
+        self.claim = claim::publish(&self.directory, &self.session, &payload)?;
+        Ok(if self.claim.is_some() { Completion::Done } else { Completion::Exists })
+    }
+
+    fn open_claim(&mut self) -> Result<Completion, LockError> {
+        self.examined = None;
+        match claim::open(&self.directory, &self.session)? {
+            Ok(claim) => {
+                let inode = claim.inode;
+                if self.pin.as_ref().is_some_and(|(_, pinned)| *pinned != inode) {
+                    self.pin = None;
+                }
+                self.examined = Some(inode);
+                self.claim = Some(claim);
+                Ok(Completion::Opened { inode })
+            }
+            Err(completion) => Ok(completion),
+        }
+    }
+
+    fn lock_claim(&self) -> Result<Completion, LockError> {
+        match sys::ofd::try_lock(&self.claim().fd, sys::ofd::Range::All) {
+            Ok(Attempted::Locked) => Ok(Completion::Done),
+            Ok(Attempted::Busy) => Ok(Completion::Busy),
+            Err(errno) => Err(self.failed("lock", errno).into()),
+        }
+    }
+
+    fn read_claim(&mut self) -> Result<Completion, LockError> {
+        let mut buffer = [0; MAX_CLAIM_LEN + 1];
+        let claim = self.claim();
+        let len = sys::file::read_start(&claim.fd, &mut buffer).map_err(|errno| self.failed("read", errno))?;
+        self.content = Content::classify(&buffer[..len]);
+        if self.content == Content::NotAClaim {
+            let path = self.directory.claim_path(&self.session);
+            return Err(LockError::NotAClaim { path, found: "its content is not what a lock writes" });
+        }
+        if let Some(claim) = &mut self.claim {
+            claim.size = len as u64;
+        }
+        let boot_id = &self.directory.process.asker.boot_id;
+        Ok(Completion::Read(self.content.standing(&self.arbiter().id, boot_id)))
+    }
+
+    fn pin_claim(&mut self) -> Result<Completion, LockError> {
+        let inode = self.claim().inode;
+        let pinned = sys::file::pin(&self.directory.fd, &self.session.claim)
+            .and_then(|pin| sys::file::stat(&pin).map(|stat| (pin, stat.inode)));
+        match pinned {
+            Ok((pin, found)) if found == inode => {
+                self.pin = Some((pin, inode));
+                Ok(Completion::Done)
+            }
+            Ok(_) | Err(Errno::NOENT) => Ok(Completion::Gone),
+            Err(errno) => Err(self.failed("pin", errno).into()),
+        }
+    }
+
+    /// Never an error: what cannot be had is unknown, and unknown means wait.
+    fn probe_writers(&self) -> Completion {
+        match self.writers() {
+            Ok(Some(probe)) => {
+                let asker = &self.directory.process.asker;
+                verdict::writers(probe, &self.content, asker, self.owner_process())
+            }
+            Ok(None) => Completion::Gone,
+            Err(_) => Completion::Unknown,
+        }
+    }
+
+    /// The probe, on a read-only descriptor, which disturbs nobody. `None`: the path names another file, or none.
+    fn writers(&self) -> sys::Result<Option<Probe>> {
+        let fd = match sys::file::open_reading(&self.directory.fd, &self.session.claim) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+            Err(Errno::ACCESS | Errno::PERM) => return Ok(Some(Probe::Unavailable)),
+            Err(errno) => return Err(errno),
+        };
+        if Some(sys::file::stat(&fd)?.inode) != self.examined {
+            return Ok(None);
+        }
+        Ok(Some(match sys::lease::writers(fd) {
+            Ok(sys::lease::Writers::None) => Probe::NoWriter,
+            Ok(sys::lease::Writers::Some) => Probe::Writer,
+            Err(_) => Probe::Unavailable,
+        }))
+    }
+
+    fn owner_process(&self) -> OwnerProcess {
+        let process = self.directory.process;
+        let Some((payload, pid)) = self.content.payload().and_then(|payload| Some((payload, payload.pid?))) else {
+            return OwnerProcess::Unknown;
+        };
+        match sys::process::exists(pid) {
+            Ok(false) => OwnerProcess::Gone,
+            Ok(true) if process.proc_is_ours => match (payload.starttime, sys::process::starttime(pid)) {
+                (Some(theirs), Some(found)) if theirs != found => OwnerProcess::Another,
+                _ => OwnerProcess::Present,
+            },
+            Ok(true) | Err(_) => OwnerProcess::Unknown,
+        }
+    }
+
+    fn write_claim(&mut self, token: u64, request: &Request) -> Result<Completion, LockError> {
+        let claim = self.claim();
+        let old_len = usize::try_from(claim.size).unwrap_or(MAX_CLAIM_LEN);
+        let bytes = request.payload(self.arbiter().id, token).encode(old_len);
+        sys::file::write_at(&claim.fd, &bytes, 0).map_err(|errno| self.failed("take over", errno))?;
+        Ok(Completion::Done)
+    }
+
+    fn failed(&self, operation: &'static str, errno: Errno) -> SystemError {
+        self.directory.failed(operation, &self.session, errno)
+    }
+
+    fn unlock_arbiter(&mut self) {
+        if let (true, Some(arbiter)) = (self.locked, &self.arbiter) {
+            // Fails only for a bad descriptor; closing the description would unlock as well.
+            arbiter.unlock(self.session.range).ok();
+        }
+        self.locked = false;
+    }
+
+    /// Waits for what [`Progress::Blocked`] named, and tells the machine.
+    pub(crate) fn wait(&mut self, operation: Operation) -> Result<Waited, LockError> {
+        let completion = match operation {
+            Operation::LockArbiter => {
+                let range = self.session.range;
+                self.arbiter().lock(range).map_err(|errno| self.failed("wait for the arbiter of", errno))?;
+                self.locked = true;
+                Some(Completion::Done)
+            }
+            Operation::AwaitGrace => Some(self.await_grace()),
+            Operation::AwaitClaim(refusal) => self.await_claim(refusal).then_some(Completion::Woken),
+            operation => unreachable!("{operation:?} does not wait"),
+        };
+        match completion {
+            Some(completion) => {
+                self.machine.resume(completion);
+                Ok(Waited::Ready)
+            }
+            None => Ok(Waited::Abandoned),
+        }
+    }
+
+    /// Also when nobody waits any more: short deadlines would make no progress otherwise.
+    fn await_grace(&mut self) -> Completion {
+        let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &self.parker);
+        let end = sys::clock::now() + self.grace;
+        loop {
+            let left = end.saturating_duration_since(sys::clock::now());
+            if self.claim_changed() {
+                return Completion::Woken;
+            }
+            if left.is_zero() {
+                return Completion::GraceElapsed;
+            }
+            self.parker.park(left.min(LOOK_AGAIN));
+        }
+    }
+
+    /// False if nobody waits any more.
+    fn await_claim(&mut self, refusal: Refusal) -> bool {
+        let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &self.parker);
+        let mut soon = SOON_LOOKS;
+        loop {
+            if self.claim_changed() || (refusal != Refusal::Unknown && self.writer_left()) {
+                return true;
+            }
+            if !self.directory.queues.has_waiters(self.session.range) {
+                return false;
+            }
+            let pause = if soon > 0 { LOOK_SOON } else { LOOK_AGAIN };
+            soon = if self.parker.park(pause) { SOON_LOOKS } else { soon.saturating_sub(1) };
+            if refusal == Refusal::Unknown {
+                return true;
+            }
+        }
+    }
+
+    fn claim_changed(&self) -> bool {
+        let found = self.directory.claim_inode(&self.session);
+        self.examined.is_some() && found.is_ok_and(|found| found != self.examined)
+    }
+
+    fn writer_left(&self) -> bool {
+        !matches!(self.writers(), Ok(Some(Probe::Writer)))
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.directory.process.is_current() {
+            self.claim = None;
+            self.unlock_arbiter();
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The directory of sessions, and how to acquire in it.
+
+use crate::directory::Directory;
+use crate::error::{LockError, OpenError, SystemError};
+use crate::event::{NoSink, Sink};
+use crate::guard::Guard;
+use crate::holder::Holder;
+use crate::lock::Lock;
+use crate::process::Process;
+use crate::sys;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an older peer may take between closing its claim and unlinking it.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(1);
+
+/// A directory of sessions. Cloning it is cheap, and all handles of a directory in a process share their queues,
+/// whatever path they were opened by.
+///
+/// After a fork the child has to open the directory again; the inherited handle says [`LockError::Forked`].
+#[derive(Clone)]
+pub struct LockDir {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) grace: Duration,
+    pub(crate) sink: Arc<dyn Sink>,
+}
+
+/// How to open a [`LockDir`].
+#[derive(Clone)]
+#[must_use = "options do nothing until the directory is opened"]
+pub struct Options {
+    grace: Duration,
+    sink: Arc<dyn Sink>,
+    any_file_system: bool,
+    any_permissions: bool,
+}
+
+/// What a try came to. That the lock is busy is an outcome, not an error.
+#[derive(Debug)]
+#[must_use = "the lock is released when the guard is dropped"]
+pub enum TryAcquire {
+    /// The lock is held now.
+    Acquired(Guard),
+    /// Somebody else holds it, or is about to.
+    Busy(Box<Holder>),
+}
+
+impl LockDir {
+    /// Opens an existing directory with the default [`Options`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::options().open(path)
+    }
+
+    /// The default options: a grace of one second, no sink, only file systems and permissions that can hold the promise.
+    pub fn options() -> Options {
+        Options { grace: DEFAULT_GRACE, sink: Arc::new(NoSink), any_file_system: false, any_permissions: false }
+    }
+
+    /// The directory, as it was first opened in this process.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.directory.path
+    }
+
+    /// Asks for the lock of the session named `name`: one path component of 1 to 250 bytes that does not end in `.lock`.
+    /// Nothing happens until the [`Lock`] is awaited or told to block.
+    pub fn lock(&self, name: &str) -> Lock<'_> {
+        Lock::new(self, name)
+    }
+
+    /// Takes the lock if that needs no waiting.
+    ///
+    /// A dead older peer's claim makes it busy until its grace is over; the grace goes on in the background, so that
+    /// trying again gets there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lock::blocking`], without the timeout.
+    pub fn try_lock(&self, name: &str) -> Result<TryAcquire, LockError> {
+        self.lock(name).try_now()
+    }
+}
+
+impl Options {
+    /// How long an older peer may take between closing its claim and unlinking it. Longer than any pause of such a
+    /// process, or two may hold; it delays only the takeover of older peers' claims. Default: one second.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Where events go. Default: nowhere.
+    pub fn sink(mut self, sink: Arc<dyn Sink>) -> Self {
+        self.sink = sink;
+        self
+    }
+
+    /// Takes any file system. The caller answers for it that all processes that use the directory run on one kernel and
+    /// see the same files and locks: NFS, CIFS, FUSE, 9p, virtiofs and the two sides of an overlay do not give that.
+    pub fn any_file_system(mut self) -> Self {
+        self.any_file_system = true;
+        self
+    }
+
+    /// Takes a directory that everybody may write to. The caller answers for everybody.
+    pub fn any_permissions(mut self) -> Self {
+        self.any_permissions = true;
+        self
+    }
+
+    /// Opens an existing directory. Symbolic links are followed here and nowhere else.
+    ///
+    /// The first open in a process starts a thread that looks after held claims.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::FileSystem`] and [`OpenError::WorldWritable`] where the promise cannot be kept, with the way to
+    /// override; [`OpenError::System`] if the directory or /proc cannot be read.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<LockDir, OpenError> {
+        let path = path.as_ref();
+        let failed = |operation| move |source: std::io::Error| SystemError { operation, path: path.to_owned(), source };
+        let process = Process::current().map_err(failed("prepare the lock of"))?;
+        let fd = sys::file::open_directory(path).map_err(|errno| failed("open")(errno.into()))?;
+        let stat = sys::file::stat(&fd).map_err(|errno| failed("look at")(errno.into()))?;
+        if !self.any_file_system {
+            let kind = sys::mount::kind(&fd).map_err(failed("find the file system of"))?;
+            if !["ext4", "xfs", "btrfs", "tmpfs", "overlay"].contains(&kind.as_str()) {
+                return Err(OpenError::FileSystem { path: path.to_owned(), kind });
+            }
+        }
+        if !self.any_permissions && stat.permissions & 0o002 != 0 {
+            return Err(OpenError::WorldWritable { path: path.to_owned(), permissions: stat.permissions });
+        }
+        let directory = process.directory(stat.inode, || Directory::new(fd, path, stat, process));
+        Ok(LockDir { directory, grace: self.grace, sink: self.sink })
+    }
+}
+
+impl fmt::Debug for LockDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockDir")
+            .field("path", &self.directory.path)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("grace", &self.grace)
+            .field("any_file_system", &self.any_file_system)
+            .field("any_permissions", &self.any_permissions)
+            .finish_non_exhaustive()
+    }
+}

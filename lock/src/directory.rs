@@ -1,0 +1,96 @@
+//! One lock directory, as one process has it open: its descriptor, its arbiters, its queues.
+
+use crate::arbiter::Arbiter;
+use crate::error::{LockError, SystemError};
+use crate::holder::Holder;
+use crate::name::{Range, SHARDS, Session};
+use crate::payload::{Content, MAX_CLAIM_LEN};
+use crate::process::Process;
+use crate::protocol::Inode;
+use crate::queue::Queues;
+use crate::sys::file::Stat;
+use crate::sys::{self, Errno, Fd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[derive(Debug)]
+pub(crate) struct Directory {
+    pub(crate) fd: Fd,
+    /// As it was first opened, for messages.
+    pub(crate) path: PathBuf,
+    pub(crate) stat: Stat,
+    pub(crate) process: &'static Process,
+    arbiters: [Mutex<Option<Arc<Arbiter>>>; SHARDS],
+    pub(crate) queues: Queues,
+}
+
+impl Directory {
+    pub(crate) fn new(fd: Fd, path: &Path, stat: Stat, process: &'static Process) -> Self {
+        let arbiters = [const { Mutex::new(None) }; SHARDS];
+        Self { fd, path: path.to_owned(), stat, process, arbiters, queues: Queues::default() }
+    }
+
+    /// The permission bits of files made here: what the directory's users may do, none may execute.
+    pub(crate) fn file_permissions(&self) -> u32 {
+        self.stat.permissions & 0o666
+    }
+
+    /// Whether a file of this owner may stand here. Only these can have put one here: the directory's owner and root
+    /// always, and where its group may write, any member of it.
+    pub(crate) fn accepts_owner(&self, uid: u32) -> bool {
+        uid == self.stat.uid || uid == 0 || uid == sys::process::own_euid() || self.stat.permissions & 0o020 != 0
+    }
+
+    pub(crate) fn claim_path(&self, session: &Session) -> PathBuf {
+        self.path.join(session.claim_name())
+    }
+
+    /// The open arbiter of this range.
+    pub(crate) fn arbiter(&self, range: Range) -> Result<Arc<Arbiter>, LockError> {
+        let mut slot = self.slot(range);
+        if let Some(arbiter) = &*slot {
+            return Ok(Arc::clone(arbiter));
+        }
+        let arbiter = Arc::new(Arbiter::open(self, range.shard)?);
+        *slot = Some(Arc::clone(&arbiter));
+        Ok(arbiter)
+    }
+
+    /// The arbiter that the path names now, after `stale` turned out not to be it.
+    pub(crate) fn reopen_arbiter(&self, range: Range, stale: &Arc<Arbiter>) -> Result<Arc<Arbiter>, LockError> {
+        let mut slot = self.slot(range);
+        if slot.as_ref().is_some_and(|arbiter| Arc::ptr_eq(arbiter, stale)) {
+            *slot = None;
+        }
+        drop(slot);
+        self.arbiter(range)
+    }
+
+    fn slot(&self, range: Range) -> std::sync::MutexGuard<'_, Option<Arc<Arbiter>>> {
+        self.arbiters[range.shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which file the claim's path names now.
+    pub(crate) fn claim_inode(&self, session: &Session) -> Result<Option<Inode>, SystemError> {
+        match sys::file::stat_at(&self.fd, &session.claim) {
+            Ok(stat) => Ok(Some(stat.inode)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.failed("look at the claim", session, errno)),
+        }
+    }
+
+    /// Who holds the lock, as far as the claim tells; reading it disturbs nobody.
+    pub(crate) fn holder(&self, session: &Session) -> Holder {
+        let mut buffer = [0; MAX_CLAIM_LEN + 1];
+        let read = sys::file::open_reading(&self.fd, &session.claim)
+            .and_then(|claim| sys::file::read_start(claim, &mut buffer));
+        match read {
+            Ok(len) => Holder::of(&Content::classify(&buffer[..len]), &self.process.asker),
+            Err(_) => Holder::unknown(),
+        }
+    }
+
+    pub(crate) fn failed(&self, operation: &'static str, session: &Session, errno: Errno) -> SystemError {
+        SystemError { operation, path: self.claim_path(session), source: errno.into() }
+    }
+}

@@ -1,0 +1,100 @@
+//! What happened to a lock, said once. Metrics and spans are derived from these events and from nothing else.
+
+use crate::protocol::{LossCause, Refusal};
+use crate::verdict::Reason;
+use crate::{Holder, HolderKind};
+use std::time::Duration;
+
+/// One thing that happened to one session's lock, in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// An acquire found the lock taken and waits, or a try was busy. At most once per acquire.
+    Contended {
+        /// What kind of holder is in the way.
+        by: HolderKind,
+        /// What its claim says, if it could be read.
+        holder: Option<Box<Holder>>,
+    },
+    /// A claim was found that may not be taken over yet.
+    ReclaimRefused {
+        /// Why not.
+        why: Refusal,
+    },
+    /// A dead owner's claim was taken over.
+    Reclaimed {
+        /// What became of its owner.
+        reason: Reason,
+        /// What the claim said, if it could be read.
+        from: Option<Box<Holder>>,
+    },
+    /// The lock was acquired.
+    Acquired {
+        /// The hold's fencing token.
+        token: u64,
+        /// From the call to the hold.
+        waited: Duration,
+    },
+    /// An acquire ended without the lock.
+    NotAcquired {
+        /// How it ended.
+        outcome: NotAcquired,
+        /// From the call to its end.
+        waited: Duration,
+    },
+    /// A hold ended.
+    Released {
+        /// How it ended.
+        outcome: ReleaseOutcome,
+        /// From acquire to release.
+        held: Duration,
+    },
+    /// A living holder's claim had been deleted and is there again.
+    ClaimRestored,
+    /// A living holder's claim was taken away.
+    Lost {
+        /// How.
+        cause: LossCause,
+    },
+}
+
+/// How an acquire ended without the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NotAcquired {
+    /// A try found it busy.
+    Busy,
+    /// The deadline passed.
+    Timeout,
+    /// The future was dropped.
+    Cancelled,
+    /// A system call failed, or the path holds no claim.
+    Error,
+}
+
+/// How a hold ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReleaseOutcome {
+    /// The claim was unlinked and the lock is free.
+    Released,
+    /// The claim was not ours any more; the lock is free.
+    Lost,
+    /// A system call failed; the lock is free, the claim may still be there.
+    Error,
+}
+
+/// Where events go.
+///
+/// Called on the thread on which the thing happened, between system calls of the lock: it must not block, and must not
+/// use the lock.
+pub trait Sink: Send + Sync {
+    /// Takes one event of the session with this name.
+    fn record(&self, session: &str, event: &Event);
+}
+
+/// A sink that drops everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSink;
+
+impl Sink for NoSink {
+    fn record(&self, _session: &str, _event: &Event) {}
+}

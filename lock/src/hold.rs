@@ -1,0 +1,214 @@
+//! A hold: from acquire to release, with the healing in between.
+
+use crate::arbiter::Arbiter;
+use crate::attempt::Held;
+use crate::claim::{self, Claim};
+use crate::directory::Directory;
+use crate::error::{ReleaseError, SystemError};
+use crate::event::{Event, ReleaseOutcome};
+use crate::guard::Guard;
+use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, Release, Released, Step};
+use crate::request::Request;
+use crate::sys;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+pub(crate) struct Hold {
+    pub(crate) request: Request,
+    arbiter: Arc<Arbiter>,
+    pub(crate) token: u64,
+    pub(crate) since: Instant,
+    /// `None` once it is released. Healing and releasing exclude each other here.
+    claim: Mutex<Option<Claim>>,
+    loss: Mutex<Loss>,
+}
+
+#[derive(Debug, Default)]
+struct Loss {
+    cause: Option<LossCause>,
+    wakers: Vec<Waker>,
+}
+
+/// What a look at the hold's claim came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// It has to be watched on.
+    Holding,
+    /// It has ended, or is lost.
+    Over,
+}
+
+impl Hold {
+    pub(crate) fn begin(request: &Request, new: Held) -> Guard {
+        let since = sys::clock::now();
+        let waited = since.saturating_duration_since(request.started);
+        let hold = Arc::new(Self {
+            request: request.clone(),
+            arbiter: new.arbiter,
+            token: new.token,
+            since,
+            claim: Mutex::new(Some(new.claim)),
+            loss: Mutex::default(),
+        });
+        request.record(&Event::Acquired { token: new.token, waited });
+        request.directory.process.watcher.look_after(&hold);
+        Guard::new(hold)
+    }
+
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
+        &self.request.directory
+    }
+
+    /// Whether this process is the one that acquired it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.directory().process.is_current()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.claim().is_none()
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        sys::clock::now().saturating_duration_since(self.since)
+    }
+
+    /// Ends the hold. The turn passes on last.
+    pub(crate) fn release(&self) -> Result<(), ReleaseError> {
+        if !self.is_ours() {
+            return Err(ReleaseError::Forked);
+        }
+        let Some(claim) = self.claim().take() else { return Ok(()) };
+        let result = self.run_release(claim);
+        self.request.directory.queues.pass_on(self.request.session.range);
+        let outcome = match &result {
+            Ok(Released::Unlinked) => ReleaseOutcome::Released,
+            Ok(Released::Lost(_)) => ReleaseOutcome::Lost,
+            Err(_) => ReleaseOutcome::Error,
+        };
+        if let Ok(Released::Lost(cause)) = result {
+            self.lose(cause);
+        }
+        self.request.record(&Event::Released { outcome, held: self.age() });
+        result.map(drop).map_err(ReleaseError::from)
+    }
+
+    fn run_release(&self, claim: Claim) -> Result<Released, SystemError> {
+        let mut claim = Some(claim);
+        let mut machine = Release::new();
+        let result = loop {
+            let operation = match machine.poll() {
+                Step::Done(released) => return Ok(released),
+                Step::Do(operation) => operation,
+            };
+            match self.perform(operation, &mut claim) {
+                Ok(completion) => machine.resume(completion),
+                Err(error) => break Err(error),
+            }
+        };
+        // The file may be left; the locks are not. The next acquire finds its owner gone.
+        self.arbiter.unlock(self.request.session.range).ok();
+        result
+    }
+
+    fn perform(&self, operation: Operation, claim: &mut Option<Claim>) -> Result<Completion, SystemError> {
+        let Request { directory, session, .. } = &self.request;
+        Ok(match (operation, &claim) {
+            (Operation::CheckClaim, Some(claim)) => claim::check(directory, session, claim.inode)?,
+            (Operation::UnlinkClaim, _) => claim::unlink(directory, session)?,
+            (Operation::UnlockArbiter, _) => {
+                self.arbiter
+                    .unlock(session.range)
+                    .map_err(|errno| directory.failed("unlock the arbiter of", session, errno))?;
+                Completion::Done
+            }
+            (Operation::CloseClaim, _) => {
+                *claim = None;
+                Completion::Done
+            }
+            (Operation::PublishClaim { token }, _) => {
+                match claim::publish(directory, session, &self.request.payload(self.arbiter.id, token))? {
+                    Some(fresh) => {
+                        *claim = Some(fresh);
+                        Completion::Done
+                    }
+                    None => Completion::Exists,
+                }
+            }
+            (operation, _) => unreachable!("{operation:?} is no step of a hold"),
+        })
+    }
+
+    /// Looks whether the claim is there, and puts it back if it was deleted.
+    pub(crate) fn heal(&self) -> Result<Looked, SystemError> {
+        let mut claim = self.claim();
+        if claim.is_none() || self.loss().cause.is_some() {
+            return Ok(Looked::Over);
+        }
+        let mut machine = Heal::new(self.token);
+        let healed = loop {
+            match machine.poll() {
+                Step::Done(healed) => break healed,
+                Step::Do(operation) => machine.resume(self.perform(operation, &mut claim)?),
+            }
+        };
+        drop(claim);
+        match healed {
+            Healed::Intact => Ok(Looked::Holding),
+            Healed::Restored => {
+                self.request.record(&Event::ClaimRestored);
+                Ok(Looked::Holding)
+            }
+            Healed::Lost(cause) => {
+                self.lose(cause);
+                Ok(Looked::Over)
+            }
+        }
+    }
+
+    fn lose(&self, cause: LossCause) {
+        let mut loss = self.loss();
+        if loss.cause.is_some() {
+            return;
+        }
+        loss.cause = Some(cause);
+        let wakers = std::mem::take(&mut loss.wakers);
+        drop(loss);
+        self.request.record(&Event::Lost { cause });
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Nothing is known in a forked child: the parent's threads may have had the mutex.
+    pub(crate) fn lost(&self) -> Option<LossCause> {
+        if self.is_ours() { self.loss().cause } else { None }
+    }
+
+    pub(crate) fn poll_lost(&self, context: &mut Context<'_>) -> Poll<LossCause> {
+        if !self.is_ours() {
+            return Poll::Pending;
+        }
+        let mut loss = self.loss();
+        if let Some(cause) = loss.cause {
+            return Poll::Ready(cause);
+        }
+        if !loss.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
+            loss.wakers.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn claim(&self) -> MutexGuard<'_, Option<Claim>> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loss(&self) -> MutexGuard<'_, Loss> {
+        self.loss.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold").field("token", &self.token).finish_non_exhaustive()
+    }
+}

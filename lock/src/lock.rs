@@ -1,0 +1,202 @@
+//! Asking for a lock: as a future, blocking, or as a try.
+
+use crate::dir::{LockDir, TryAcquire};
+use crate::error::LockError;
+use crate::guard::Guard;
+use crate::name::Session;
+use crate::payload::MAX_LABEL_LEN;
+use crate::request::{Pending, Polled, Request};
+use crate::sys;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+
+/// An acquire that has not begun.
+///
+/// `.await` it in a tokio runtime, or call [`Lock::blocking`]. Both wait in order of arrival, by event and without
+/// polling, until the deadline if there is one.
+#[must_use = "nothing is acquired until this is awaited or told to block"]
+#[derive(Clone, Debug)]
+pub struct Lock<'a> {
+    dir: &'a LockDir,
+    name: String,
+    label: Option<String>,
+    deadline: Deadline,
+}
+
+/// When an acquire gives up.
+#[derive(Clone, Copy, Debug)]
+enum Deadline {
+    Never,
+    In(Duration),
+    At(Instant),
+}
+
+impl<'a> Lock<'a> {
+    pub(crate) fn new(dir: &'a LockDir, name: &str) -> Self {
+        Self { dir, name: name.to_owned(), label: None, deadline: Deadline::Never }
+    }
+
+    /// Gives up this long after the acquire began. Zero tries once. Default: never.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.deadline = Deadline::In(timeout);
+        self
+    }
+
+    /// Gives up at this instant. One that has passed tries once. Default: never.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Deadline::At(deadline);
+        self
+    }
+
+    /// Text of at most 128 bytes for people, written into the claim: which run, which job.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Acquires the lock and blocks this thread until it has it.
+    ///
+    /// # Errors
+    ///
+    /// - [`LockError::Timeout`]: the deadline passed; it names the holder.
+    /// - [`LockError::Name`], [`LockError::Label`]: they are not valid.
+    /// - [`LockError::NotAClaim`]: something else is at the claim's path. It was not touched.
+    /// - [`LockError::State`]: something else is in the state directory.
+    /// - [`LockError::Forked`]: the directory was opened before a fork.
+    /// - [`LockError::System`]: a system call failed.
+    pub fn blocking(self) -> Result<Guard, LockError> {
+        let (request, deadline) = self.begin()?;
+        let mut pending = Pending::new(request);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            if let Polled::Ready(result) = pending.poll(&waker) {
+                return result;
+            }
+            match deadline.map(|deadline| deadline.saturating_duration_since(sys::clock::now())) {
+                None => thread::park(),
+                Some(Duration::ZERO) => return Err(pending.timed_out()),
+                Some(left) => thread::park_timeout(left),
+            }
+        }
+    }
+
+    /// Takes the lock if that needs no waiting. The deadline does not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lock::blocking`], without the timeout.
+    pub fn try_now(self) -> Result<TryAcquire, LockError> {
+        let (request, _) = self.begin()?;
+        Ok(match Pending::new(request).try_now()? {
+            Ok(guard) => TryAcquire::Acquired(guard),
+            Err(holder) => TryAcquire::Busy(Box::new(holder)),
+        })
+    }
+
+    fn begin(self) -> Result<(Request, Option<Instant>), LockError> {
+        let session = match Session::new(&self.name) {
+            Ok(session) => Arc::new(session),
+            Err(source) => return Err(LockError::Name { name: self.name, source }),
+        };
+        if let Some(len) = self.label.as_ref().map(String::len).filter(|len| *len > MAX_LABEL_LEN) {
+            return Err(LockError::Label { len });
+        }
+        let started = sys::clock::now();
+        let deadline = match self.deadline {
+            Deadline::Never => None,
+            // Too far away for the clock is never.
+            Deadline::In(timeout) => started.checked_add(timeout),
+            Deadline::At(deadline) => Some(deadline),
+        };
+        let LockDir { directory, grace, sink } = self.dir;
+        let request = Request {
+            directory: Arc::clone(directory),
+            session,
+            label: self.label,
+            grace: *grace,
+            sink: Arc::clone(sink),
+            started,
+        };
+        Ok((request, deadline))
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+impl IntoFuture for Lock<'_> {
+    type Output = Result<Guard, LockError>;
+    type IntoFuture = Acquire;
+
+    fn into_future(self) -> Acquire {
+        let state = match self.begin() {
+            Ok((request, deadline)) => State::Pending { pending: Pending::new(request), deadline, timer: None },
+            Err(error) => State::Failed(error),
+        };
+        Acquire { state }
+    }
+}
+
+/// The future of a [`Lock`].
+///
+/// An uncontended acquire happens in the first poll: about ten short system calls. Dropping the future takes the acquire
+/// back and leaves nothing behind; whoever is next gets its place.
+///
+/// # Panics
+///
+/// If it has to wait, has a deadline, and is not polled in a tokio runtime with time enabled.
+#[must_use = "futures do nothing unless polled"]
+pub struct Acquire {
+    state: State,
+}
+
+enum State {
+    Pending { pending: Pending, deadline: Option<Instant>, timer: Option<Pin<Box<Sleep>>> },
+    Failed(LockError),
+    Ended,
+}
+
+impl Future for Acquire {
+    type Output = Result<Guard, LockError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let state = &mut self.state;
+        if let State::Pending { pending, deadline, timer } = state {
+            match (pending.poll(context.waker()), deadline) {
+                (Polled::Ready(result), _) => {
+                    *state = State::Ended;
+                    return Poll::Ready(result);
+                }
+                (Polled::Waiting, None) => return Poll::Pending,
+                (Polled::Waiting, Some(deadline)) => {
+                    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until((*deadline).into())));
+                    if timer.as_mut().poll(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+        Poll::Ready(Err(match std::mem::replace(state, State::Ended) {
+            State::Pending { pending, .. } => pending.timed_out(),
+            State::Failed(error) => error,
+            State::Ended => panic!("the future is polled after its end"),
+        }))
+    }
+}
+
+impl fmt::Debug for Acquire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,317 @@
+//! What a claim says: one JSON object of at most 4 KiB, and what else may be found at a claim's path.
+//!
+//! | Field | Type | Meaning |
+//! |---|---|---|
+//! | `pid` | integer > 0 | the holder, in its own PID namespace |
+//! | `createdAt` | RFC 3339, UTC | when the claim was written, by the holder's clock |
+//! | `starttime` | integer >= 0 | clock ticks since boot, field 22 of `/proc/<pid>/stat` |
+//! | `v` | 2 | this format |
+//! | `nonce` | 32 hex digits | the holder's instance of this crate |
+//! | `token` | integer < 2^53 | the hold's fencing token |
+//! | `bootId` | 32 hex digits | the kernel's boot |
+//! | `pidNs`, `timeNs` | integer | inode numbers of the holder's namespaces |
+//! | `host` | string | the holder's node name |
+//! | `arbiter` | `dev:ino:nonce`, hex | the arbiter shard that backs the claim |
+//! | `traceparent` | W3C Trace Context | the holder's span |
+//! | `label` | string, at most 128 bytes | for people |
+//!
+//! The decoder takes any bytes and never fails: unknown fields are ignored, of duplicate keys the first one counts, and
+//! a field of the wrong type or range is dropped alone. Older peers know the first three fields and ignore the others.
+//!
+//! Nothing here decides whether an owner is alive: see [`crate::verdict`].
+
+use crate::protocol::{Inode, Standing};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::SystemTime;
+
+/// The longest file that can be a claim, in bytes.
+pub const MAX_CLAIM_LEN: usize = 4096;
+/// The longest label, in bytes.
+pub const MAX_LABEL_LEN: usize = 128;
+/// The format that this crate writes.
+pub const FORMAT: u64 = 2;
+
+/// The fields of a claim; each is `None` if it is missing or is not what the format says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// The holder's pid, in its own PID namespace.
+    pub pid: Option<u32>,
+    /// When the claim was written, by the holder's clock.
+    pub created_at: Option<SystemTime>,
+    /// The holder's start time in clock ticks, as its time namespace shows it.
+    pub starttime: Option<u64>,
+    /// The format: 2 for this crate.
+    pub version: Option<u64>,
+    /// The holder's instance of this crate.
+    pub nonce: Option<[u8; 16]>,
+    /// The hold's fencing token.
+    pub token: Option<u64>,
+    /// The boot that the holder runs in.
+    pub boot_id: Option<[u8; 16]>,
+    /// The holder's PID namespace.
+    pub pid_ns: Option<u64>,
+    /// The holder's time namespace.
+    pub time_ns: Option<u64>,
+    /// The holder's node name.
+    pub host: Option<String>,
+    /// The arbiter shard that backs the claim.
+    pub arbiter: Option<ArbiterId>,
+    /// The holder's span, as it stands: untrusted.
+    pub traceparent: Option<String>,
+    /// The caller's label, for people.
+    pub label: Option<String>,
+}
+
+/// Which arbiter file: its identity on this kernel and the random bytes it was born with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ArbiterId {
+    /// Device and inode number.
+    pub inode: Inode,
+    /// The file's first 16 bytes.
+    pub nonce: [u8; 16],
+}
+
+/// What stands at a claim's path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing: an older peer was stopped between creating and writing, or the disk was full.
+    Empty,
+    /// The beginning of a JSON object.
+    Torn,
+    /// A whole JSON object, or the lines that Python's `SoftFileLock` writes (pid, host name, start instant).
+    Claim(Box<Payload>),
+    /// Something that no lock wrote. It is never touched.
+    NotAClaim,
+}
+
+impl Content {
+    /// Tells what these bytes are. A file longer than [`MAX_CLAIM_LEN`] is no claim.
+    #[must_use]
+    pub fn classify(bytes: &[u8]) -> Self {
+        let text = bytes.trim_ascii();
+        if bytes.len() > MAX_CLAIM_LEN {
+            return Self::NotAClaim;
+        }
+        if bytes.is_empty() {
+            return Self::Empty;
+        }
+        if text.first() != Some(&b'{') {
+            return soft_file_lock(bytes).map_or(Self::NotAClaim, |payload| Self::Claim(Box::new(payload)));
+        }
+        match serde_json::from_slice::<Fields>(text) {
+            Ok(fields) => Self::Claim(Box::new(fields.0)),
+            Err(error) if error.is_eof() => Self::Torn,
+            Err(_) => Self::NotAClaim,
+        }
+    }
+
+    /// The payload, if there is one.
+    #[must_use]
+    pub fn payload(&self) -> Option<&Payload> {
+        match self {
+            Self::Claim(payload) => Some(payload),
+            Self::Empty | Self::Torn | Self::NotAClaim => None,
+        }
+    }
+
+    /// Whether the claim is backed by this arbiter, in this boot.
+    #[must_use]
+    pub fn standing(&self, arbiter: &ArbiterId, boot_id: &[u8; 16]) -> Standing {
+        match self.payload() {
+            Some(payload)
+                if payload.version == Some(FORMAT)
+                    && payload.arbiter.as_ref() == Some(arbiter)
+                    && payload.boot_id.as_ref() == Some(boot_id) =>
+            {
+                Standing::OwnArbiter
+            }
+            _ => Standing::Foreign,
+        }
+    }
+}
+
+impl Payload {
+    /// The bytes of a claim, padded with spaces to `old_len`, so that overwriting a longer claim leaves no tail of it.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the expect states why it cannot")]
+    pub fn encode(&self, old_len: usize) -> Vec<u8> {
+        let wire = Wire {
+            pid: self.pid,
+            created_at: self.created_at.map(|at| humantime::format_rfc3339_micros(at).to_string()),
+            starttime: self.starttime,
+            v: self.version,
+            nonce: self.nonce.as_ref().map(hex),
+            token: self.token,
+            boot_id: self.boot_id.as_ref().map(hex),
+            pid_ns: self.pid_ns,
+            time_ns: self.time_ns,
+            host: self.host.as_deref(),
+            arbiter: self.arbiter.map(|arbiter| arbiter.to_string()),
+            traceparent: self.traceparent.as_deref(),
+            label: self.label.as_deref(),
+        };
+        let mut bytes = Vec::with_capacity(512.max(old_len));
+        serde_json::to_writer(&mut bytes, &wire).expect("strings and integers always serialise into memory");
+        bytes.push(b'\n');
+        if bytes.len() < old_len {
+            bytes.resize(old_len, b' ');
+        }
+        bytes
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starttime: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arbiter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+}
+
+/// A payload read field by field, so that one bad field costs no other.
+struct Fields(Payload);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut payload = Payload::default();
+        let mut seen = 0_u16;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let Some(index) = KEYS.iter().position(|known| *known == key) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value: &RawValue = map.next_value()?;
+            if seen & (1 << index) == 0 {
+                seen |= 1 << index;
+                payload.set(index, value.get());
+            }
+        }
+        Ok(Fields(payload))
+    }
+}
+
+const KEYS: [&str; 13] = [
+    "pid",
+    "createdAt",
+    "starttime",
+    "v",
+    "nonce",
+    "token",
+    "bootId",
+    "pidNs",
+    "timeNs",
+    "host",
+    "arbiter",
+    "traceparent",
+    "label",
+];
+/// Integers above this are not the same number in every JSON reader (RFC 8259, section 6).
+const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+impl Payload {
+    /// Sets the field `KEYS[index]` from JSON text.
+    fn set(&mut self, index: usize, json: &str) {
+        let integer = || serde_json::from_str::<u64>(json).ok().filter(|number| *number <= MAX_INTEGER);
+        let string = || serde_json::from_str::<String>(json).ok();
+        match index {
+            0 => self.pid = integer().and_then(pid),
+            1 => self.created_at = string().and_then(|text| humantime::parse_rfc3339(&text).ok()),
+            2 => self.starttime = integer(),
+            3 => self.version = integer(),
+            4 => self.nonce = string().and_then(|text| parse_hex(&text)),
+            5 => self.token = integer(),
+            6 => self.boot_id = string().and_then(|text| parse_hex(&text)),
+            7 => self.pid_ns = integer(),
+            8 => self.time_ns = integer(),
+            9 => self.host = string(),
+            10 => self.arbiter = string().and_then(|text| ArbiterId::parse(&text)),
+            11 => self.traceparent = string(),
+            _ => self.label = string().filter(|label| label.len() <= MAX_LABEL_LEN),
+        }
+    }
+}
+
+fn pid(number: u64) -> Option<u32> {
+    u32::try_from(number).ok().filter(|pid| (1..=i32::MAX.unsigned_abs()).contains(pid))
+}
+
+/// Two or three lines, each ended: pid, host name, and from version 3.29 on a start instant (py-filelock, `_soft.py`).
+fn soft_file_lock(bytes: &[u8]) -> Option<Payload> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let mut lines = text.strip_suffix('\n')?.split('\n');
+    let (owner, host, start) = (lines.next()?, lines.next()?, lines.next());
+    let digits = |line: &str| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
+    let printable = !host.is_empty() && !host.contains(|c: char| c.is_control() || c.is_whitespace());
+    if !digits(owner) || !printable || !start.is_none_or(digits) || lines.next().is_some() {
+        return None;
+    }
+    let pid = owner.parse().ok().and_then(pid);
+    Some(Payload { pid, host: Some(host.to_owned()), ..Payload::default() })
+}
+
+impl fmt::Display for ArbiterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}:{:x}:{}", self.inode.dev, self.inode.ino, hex(&self.nonce))
+    }
+}
+
+impl ArbiterId {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let mut number = || u64::from_str_radix(parts.next()?, 16).ok();
+        let inode = Inode { dev: number()?, ino: number()? };
+        let nonce = parse_hex(parts.next()?)?;
+        parts.next().is_none().then_some(Self { inode, nonce })
+    }
+}
+
+fn hex(bytes: &[u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(*bytes))
+}
+
+/// 32 hex digits.
+pub(crate) fn parse_hex(text: &str) -> Option<[u8; 16]> {
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digits.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(u128::to_be_bytes)
+}

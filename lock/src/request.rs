@@ -1,0 +1,275 @@
+//! One acquire as its caller asked for it, and how far it has come.
+
+use crate::attempt::{Attempt, Progress, Waited};
+use crate::claim;
+use crate::directory::Directory;
+use crate::error::{LockError, SystemError};
+use crate::event::{Event, NoSink, NotAcquired, Sink};
+use crate::guard::Guard;
+use crate::hold::Hold;
+use crate::holder::Holder;
+use crate::name::Session;
+use crate::payload::{ArbiterId, Payload};
+use crate::protocol::Operation;
+use crate::queue::{Delivery, Waiter};
+use crate::sys;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// What is asked for.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) label: Option<String>,
+    pub(crate) grace: Duration,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) started: Instant,
+}
+
+impl Request {
+    pub(crate) fn record(&self, event: &Event) {
+        self.sink.record(&self.session.name, event);
+    }
+
+    pub(crate) fn payload(&self, arbiter: ArbiterId, token: u64) -> Payload {
+        claim::payload(&self.directory, arbiter, token, self.label.as_deref(), None)
+    }
+
+    fn waited(&self) -> Duration {
+        sys::clock::now().saturating_duration_since(self.started)
+    }
+
+    fn not_acquired(&self, outcome: NotAcquired) {
+        self.record(&Event::NotAcquired { outcome, waited: self.waited() });
+    }
+}
+
+/// A request on its way. It does nothing unless it is polled; dropping it takes it back.
+pub(crate) struct Pending {
+    request: Request,
+    stage: Stage,
+    contended: bool,
+}
+
+enum Stage {
+    Start,
+    Waiting(Arc<Waiter>),
+    Ended,
+}
+
+/// How one poll ended.
+pub(crate) enum Polled {
+    Ready(Result<Guard, LockError>),
+    Waiting,
+}
+
+impl Pending {
+    pub(crate) fn new(request: Request) -> Self {
+        Self { request, stage: Stage::Start, contended: false }
+    }
+
+    /// Goes on as far as it can without waiting.
+    pub(crate) fn poll(&mut self, waker: &Waker) -> Polled {
+        if !self.request.directory.process.is_current() {
+            self.stage = Stage::Ended;
+            return Polled::Ready(Err(LockError::Forked));
+        }
+        loop {
+            let delivery = match &self.stage {
+                Stage::Ended => unreachable!("a request is not polled after its end"),
+                Stage::Start => match self.request.directory.queues.take_or_wait(self.request.session.range) {
+                    None => Delivery::Turn,
+                    Some(waiter) => {
+                        self.stage = Stage::Waiting(waiter);
+                        self.report_contention(Holder::same_process);
+                        continue;
+                    }
+                },
+                Stage::Waiting(waiter) => match waiter.poll(waker) {
+                    Some(delivery) => delivery,
+                    None => return Polled::Waiting,
+                },
+            };
+            self.stage = Stage::Ended;
+            let attempt = match delivery {
+                Delivery::Turn => {
+                    Box::new(Attempt::new(&self.request.directory, &self.request.session, self.request.grace))
+                }
+                Delivery::Attempt(attempt) => attempt,
+                Delivery::Failed(error) => return self.failed(error),
+            };
+            if let Some(result) = self.advance(attempt) {
+                return Polled::Ready(result);
+            }
+        }
+    }
+
+    /// Runs the attempt; if it has to wait, a thread does the waiting, and this becomes the first waiter for it.
+    fn advance(&mut self, mut attempt: Box<Attempt>) -> Option<Result<Guard, LockError>> {
+        let range = self.request.session.range;
+        match attempt.run(&self.request) {
+            Ok(Progress::Held(held)) => Some(Ok(Hold::begin(&self.request, held))),
+            Ok(Progress::Blocked(operation)) => {
+                let directory = Arc::clone(&self.request.directory);
+                let session = Arc::clone(&self.request.session);
+                self.report_contention(|| directory.holder(&session));
+                self.stage = Stage::Waiting(directory.queues.wait_first(range, &attempt.parker));
+                if let Err(error) = wait_in_thread(attempt, operation) {
+                    self.give_up();
+                    return Some(Err(self.error(error.into())));
+                }
+                None
+            }
+            Err(error) => {
+                drop(attempt);
+                self.request.directory.queues.pass_on(range);
+                Some(Err(self.error(error)))
+            }
+        }
+    }
+
+    /// One attempt that does not wait. `Ok(Err(holder))`: busy.
+    pub(crate) fn try_now(mut self) -> Result<Result<Guard, Holder>, LockError> {
+        self.stage = Stage::Ended;
+        let request = &self.request;
+        let (directory, session) = (&request.directory, &request.session);
+        if !directory.process.is_current() {
+            return Err(LockError::Forked);
+        }
+        if !directory.queues.try_take(session.range) {
+            return Ok(Err(self.busy()));
+        }
+        let mut attempt = Box::new(Attempt::new(directory, session, request.grace));
+        match attempt.run(request) {
+            Ok(Progress::Held(held)) => Ok(Ok(Hold::begin(request, held))),
+            Ok(Progress::Blocked(operation)) => {
+                let busy = self.busy();
+                if operation == Operation::AwaitGrace {
+                    wait_in_thread(attempt, operation)?;
+                } else {
+                    drop(attempt);
+                    self.request.directory.queues.pass_on(self.request.session.range);
+                }
+                Ok(Err(busy))
+            }
+            Err(error) => {
+                drop(attempt);
+                directory.queues.pass_on(session.range);
+                Err(self.error(error))
+            }
+        }
+    }
+
+    /// The deadline has passed: what the caller is told.
+    pub(crate) fn timed_out(mut self) -> LockError {
+        self.give_up();
+        let request = &self.request;
+        request.not_acquired(NotAcquired::Timeout);
+        LockError::Timeout {
+            path: request.directory.claim_path(&request.session),
+            waited: request.waited(),
+            holder: Box::new(request.directory.holder(&request.session)),
+        }
+    }
+
+    fn busy(&mut self) -> Holder {
+        let holder = self.request.directory.holder(&self.request.session);
+        self.report_contention(|| holder.clone());
+        self.request.not_acquired(NotAcquired::Busy);
+        holder
+    }
+
+    fn report_contention(&mut self, holder: impl FnOnce() -> Holder) {
+        if !self.contended {
+            self.contended = true;
+            let holder = holder();
+            self.request.record(&Event::Contended { by: holder.kind, holder: Some(Box::new(holder)) });
+        }
+    }
+
+    fn failed(&self, error: LockError) -> Polled {
+        Polled::Ready(Err(self.error(error)))
+    }
+
+    fn error(&self, error: LockError) -> LockError {
+        self.request.not_acquired(NotAcquired::Error);
+        error
+    }
+
+    /// Leaves the queue, and hands on what had been delivered already.
+    fn give_up(&mut self) {
+        let Stage::Waiting(waiter) = std::mem::replace(&mut self.stage, Stage::Ended) else { return };
+        let range = self.request.session.range;
+        let queues = &self.request.directory.queues;
+        match queues.leave(range, &waiter) {
+            Some(Delivery::Turn) => queues.pass_on(range),
+            Some(Delivery::Attempt(attempt)) => hand_on(attempt),
+            Some(Delivery::Failed(_)) | None => {}
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if matches!(self.stage, Stage::Waiting(_)) && self.request.directory.process.is_current() {
+            self.give_up();
+            self.request.not_acquired(NotAcquired::Cancelled);
+        }
+    }
+}
+
+/// Starts a thread that waits for the attempt and then hands it on.
+fn wait_in_thread(attempt: Box<Attempt>, operation: Operation) -> Result<(), SystemError> {
+    let (directory, session) = (Arc::clone(&attempt.directory), Arc::clone(&attempt.session));
+    directory.process.waiters.run(move || wait(attempt, operation)).map_err(|source| {
+        directory.queues.pass_on(session.range);
+        SystemError { operation: "start a thread that waits for", path: directory.claim_path(&session), source }
+    })
+}
+
+fn wait(mut attempt: Box<Attempt>, operation: Operation) {
+    match attempt.wait(operation) {
+        Ok(Waited::Ready) => hand_on(attempt),
+        Ok(Waited::Abandoned) => abandon(attempt),
+        Err(error) => {
+            let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
+            drop(attempt);
+            drop(directory.queues.deliver(range, Delivery::Failed(error)));
+            directory.queues.pass_on(range);
+        }
+    }
+}
+
+/// Gives an attempt to the first waiter. One that nobody wants is ended; a grace that it has waited out is used first,
+/// so that acquires with short deadlines make progress.
+fn hand_on(attempt: Box<Attempt>) {
+    let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
+    match directory.queues.deliver(range, Delivery::Attempt(attempt)) {
+        Some(Delivery::Attempt(attempt)) if attempt.has_graced() => use_grace(attempt),
+        Some(Delivery::Attempt(attempt)) => abandon(attempt),
+        Some(Delivery::Turn | Delivery::Failed(_)) | None => {}
+    }
+}
+
+fn use_grace(mut attempt: Box<Attempt>) {
+    let nobody = Request {
+        directory: Arc::clone(&attempt.directory),
+        session: Arc::clone(&attempt.session),
+        label: None,
+        grace: Duration::ZERO,
+        sink: Arc::new(NoSink),
+        started: sys::clock::now(),
+    };
+    match attempt.run(&nobody) {
+        Ok(Progress::Held(held)) => drop(Hold::begin(&nobody, held)),
+        Ok(Progress::Blocked(_)) | Err(_) => abandon(attempt),
+    }
+}
+
+fn abandon(attempt: Box<Attempt>) {
+    let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
+    drop(attempt);
+    directory.queues.pass_on(range);
+}

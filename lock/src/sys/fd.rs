@@ -1,0 +1,52 @@
+//! A descriptor that a forked child neither closes twice nor keeps.
+
+use super::fork::{self, Generation};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// An owned descriptor, registered for closing in forked children.
+///
+/// Dropped in a child it does nothing: the number was closed at the fork and may be somebody else's by now.
+#[derive(Debug)]
+pub(crate) struct Fd {
+    fd: ManuallyDrop<OwnedFd>,
+    generation: Generation,
+}
+
+impl Fd {
+    /// Opens and registers a descriptor.
+    pub(super) fn open(open: impl FnOnce() -> super::Result<OwnedFd>) -> super::Result<Self> {
+        let generation = fork::generation()?;
+        let fd = fork::opening(open, AsRawFd::as_raw_fd)?;
+        Ok(Self { fd: ManuallyDrop::new(fd), generation })
+    }
+}
+
+impl Fd {
+    /// The same description under the lowest free number: fcntl(2), `F_DUPFD_CLOEXEC`.
+    pub(crate) fn lowest(self) -> super::Result<Self> {
+        Self::open(|| rustix::io::fcntl_dupfd_cloexec(&self, 0))
+    }
+}
+
+impl AsFd for Fd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for Fd {
+    fn as_raw_fd(&self) -> i32 {
+        self.fd.as_raw_fd()
+    }
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        if self.generation.is_current() {
+            fork::closing(self.fd.as_raw_fd());
+            // SAFETY: dropped once, here, and never touched after.
+            unsafe { ManuallyDrop::drop(&mut self.fd) };
+        }
+    }
+}

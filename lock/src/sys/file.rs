@@ -1,0 +1,212 @@
+//! Opening, naming, comparing and removing files.
+
+use super::{Errno, Fd, Result};
+use crate::protocol::Inode;
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What fstat(2) says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    pub(crate) inode: Inode,
+    pub(crate) kind: Kind,
+    pub(crate) permissions: u32,
+    pub(crate) links: u64,
+    pub(crate) uid: u32,
+    pub(crate) size: u64,
+}
+
+/// The type of a file, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Regular,
+    Directory,
+    Symlink,
+    Fifo,
+    Socket,
+    Device,
+}
+
+const CLAIM: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
+
+/// Opens a directory for `*at` calls only: openat(2), `O_PATH`. Follows symbolic links.
+pub(crate) fn open_directory(path: &Path) -> Result<Fd> {
+    Fd::open(|| fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()))
+}
+
+/// Opens a directory in `dir`, which must not be a symbolic link.
+pub(crate) fn open_subdirectory(dir: impl AsFd, name: &CStr) -> Result<Fd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Fd::open(|| fs::openat(dir, name, flags, Mode::empty()))
+}
+
+/// mkdirat(2), then chmod, because the umask must not keep the directory's other users out.
+pub(crate) fn make_directory(dir: impl AsFd, name: &CStr, permissions: u32) -> Result<()> {
+    let mode = Mode::from_raw_mode(permissions);
+    fs::mkdirat(&dir, name, mode)?;
+    fs::chmodat(dir, name, mode, AtFlags::empty())
+}
+
+/// Opens an existing file for reading and writing. Never blocks, follows or creates.
+///
+/// # Errors
+///
+/// `ELOOP` for a symbolic link, `ENXIO` for a socket, `EISDIR` for a directory, `EAGAIN` while somebody has a lease.
+pub(crate) fn open_existing(dir: impl AsFd, name: &CStr) -> Result<Fd> {
+    Fd::open(|| fs::openat(dir, name, CLAIM | OFlags::RDWR, Mode::empty()))
+}
+
+/// As [`open_existing`], with every write at the end of the file.
+pub(crate) fn open_appending(dir: impl AsFd, name: &CStr) -> Result<Fd> {
+    Fd::open(|| fs::openat(dir, name, CLAIM | OFlags::RDWR | OFlags::APPEND, Mode::empty()))
+}
+
+/// Opens an existing file for reading. Never blocks or follows.
+pub(crate) fn open_reading(dir: impl AsFd, name: &CStr) -> Result<Fd> {
+    Fd::open(|| fs::openat(dir, name, CLAIM | OFlags::RDONLY, Mode::empty()))
+}
+
+/// Opens a file so that its inode is not reused, and nothing else: openat(2), `O_PATH`.
+pub(crate) fn pin(dir: impl AsFd, name: &CStr) -> Result<Fd> {
+    Fd::open(|| fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()))
+}
+
+/// A new file without a name: openat(2), `O_TMPFILE`. It is gone with its last descriptor unless it is [`link`]ed.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP` where the file system cannot (overlayfs before Linux 6.1).
+pub(crate) fn create_unnamed(dir: impl AsFd, permissions: u32, appending: bool) -> Result<Fd> {
+    let append = if appending { OFlags::APPEND } else { OFlags::empty() };
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC | append;
+    Fd::open(|| fs::openat(dir, c".", flags, Mode::from_raw_mode(permissions)))
+}
+
+/// Whether `AT_EMPTY_PATH` has been refused: before Linux 6.10 it needs `CAP_DAC_READ_SEARCH`.
+static EMPTY_PATH_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// Gives an unnamed file its name, if the name is free: linkat(2).
+///
+/// # Errors
+///
+/// `EEXIST` if it is not.
+pub(crate) fn link(file: impl AsFd, dir: impl AsFd, name: &CStr) -> Result<()> {
+    if !EMPTY_PATH_REFUSED.load(Ordering::Relaxed) {
+        match fs::linkat(&file, c"", &dir, name, AtFlags::EMPTY_PATH) {
+            Err(Errno::NOENT) => EMPTY_PATH_REFUSED.store(true, Ordering::Relaxed),
+            result => return result,
+        }
+    }
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    fs::linkat(fs::CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// unlinkat(2).
+pub(crate) fn unlink(dir: impl AsFd, name: &CStr) -> Result<()> {
+    fs::unlinkat(dir, name, AtFlags::empty())
+}
+
+/// fstat(2).
+pub(crate) fn stat(file: impl AsFd) -> Result<Stat> {
+    fs::fstat(file).map(Stat::from)
+}
+
+/// fstatat(2), `AT_SYMLINK_NOFOLLOW`.
+pub(crate) fn stat_at(dir: impl AsFd, name: &CStr) -> Result<Stat> {
+    fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(Stat::from)
+}
+
+/// fchmod(2).
+pub(crate) fn set_permissions(file: impl AsFd, permissions: u32) -> Result<()> {
+    fs::fchmod(file, Mode::from_raw_mode(permissions))
+}
+
+/// fdatasync(2).
+pub(crate) fn sync(file: impl AsFd) -> Result<()> {
+    fs::fdatasync(file)
+}
+
+/// Frees the blocks of a range and keeps the size: fallocate(2), `FALLOC_FL_PUNCH_HOLE`.
+pub(crate) fn punch_hole(file: impl AsFd, offset: u64, len: u64) -> Result<()> {
+    fs::fallocate(file, fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE, offset, len)
+}
+
+/// Reads from the start until `buffer` is full or the file ends: pread(2).
+pub(crate) fn read_start(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match rustix::io::pread(&file, &mut buffer[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(filled)
+}
+
+/// One pwrite(2) of everything; regular files take it whole or the disk is full.
+///
+/// # Errors
+///
+/// `ENOSPC` also for a write that was cut short.
+pub(crate) fn write_at(file: impl AsFd, bytes: &[u8], offset: u64) -> Result<()> {
+    match rustix::io::pwrite(file, bytes, offset)? {
+        written if written == bytes.len() => Ok(()),
+        _ => Err(Errno::NOSPC),
+    }
+}
+
+/// One write(2) of one byte at the end of a file that was opened for appending.
+pub(crate) fn append_byte(file: impl AsFd) -> Result<()> {
+    match rustix::io::write(file, b".")? {
+        1 => Ok(()),
+        _ => Err(Errno::NOSPC),
+    }
+}
+
+/// The largest size a file may grow to before a write raises `SIGXFSZ`: getrlimit(2), `RLIMIT_FSIZE`.
+pub(crate) fn size_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
+/// 16 random bytes: getrandom(2).
+pub(crate) fn random() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(bytes)
+}
+
+/// The result of a libc call as a [`Result`].
+pub(super) fn checked(result: libc::c_int) -> Result<libc::c_int> {
+    if result < 0 { Err(last_errno()) } else { Ok(result) }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+impl From<fs::Stat> for Stat {
+    fn from(stat: fs::Stat) -> Self {
+        let kind = match fs::FileType::from_raw_mode(stat.st_mode) {
+            fs::FileType::RegularFile => Kind::Regular,
+            fs::FileType::Directory => Kind::Directory,
+            fs::FileType::Symlink => Kind::Symlink,
+            fs::FileType::Fifo => Kind::Fifo,
+            fs::FileType::Socket => Kind::Socket,
+            _ => Kind::Device,
+        };
+        Self {
+            inode: Inode { dev: stat.st_dev, ino: stat.st_ino },
+            kind,
+            permissions: stat.st_mode & 0o7777,
+            #[allow(clippy::useless_conversion, reason = "st_nlink is 32 bits wide on some architectures")]
+            links: u64::from(stat.st_nlink),
+            uid: stat.st_uid,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+        }
+    }
+}

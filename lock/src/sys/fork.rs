@@ -1,0 +1,137 @@
+//! What `fork` does to this crate: a child inherits every descriptor, and with it the locks, but owns none of them.
+//!
+//! - A generation number lies in a page that the kernel empties in every child, also after a raw `clone`
+//!   (`MADV_WIPEONFORK`, madvise(2)). Whatever was made under another generation is inert.
+//! - A `pthread_atfork(3)` handler closes the inherited descriptors in the child, so that a child that lives on does
+//!   not keep its dead parent's locks. It runs on a bitmap of descriptor numbers: no allocation, no lock to wait for.
+//! - Opening and registering a descriptor happens under a shared lock that the handler takes before the fork, so no
+//!   descriptor slips through between the two.
+//!
+//! A child made by raw `clone` runs no handler: it keeps the descriptors, and so the locks, until it ends or calls
+//! exec. Not here: what a guard or a directory does when it finds itself in a child.
+
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Once, PoisonError, RwLock, RwLockWriteGuard};
+use std::{cell::UnsafeCell, os::fd::RawFd, ptr};
+
+/// Names one process between two forks. Never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
+
+static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
+static NEXT: AtomicU64 = AtomicU64::new(1);
+static INIT: Once = Once::new();
+
+/// The generation of this process; a child has a new one from its first call on.
+///
+/// # Errors
+///
+/// The kernel has no page left, or no `MADV_WIPEONFORK` (Linux 4.14).
+pub(crate) fn generation() -> super::Result<Generation> {
+    let mut result = Ok(());
+    INIT.call_once(|| result = init());
+    result?;
+    let page = page().ok_or(super::Errno::NOMEM)?;
+    let fresh = NEXT.load(Ordering::Relaxed);
+    match page.compare_exchange(0, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            NEXT.store(fresh + 1, Ordering::Relaxed);
+            Ok(Generation(fresh))
+        }
+        Err(current) => Ok(Generation(current)),
+    }
+}
+
+impl Generation {
+    /// Whether this process is still the one that this generation names. No system call.
+    pub(crate) fn is_current(self) -> bool {
+        page().is_some_and(|page| page.load(Ordering::Acquire) == self.0)
+    }
+}
+
+fn page() -> Option<&'static AtomicU64> {
+    // SAFETY: the pointer is null or names the page that `init` mapped for the life of the process; an emptied page
+    // is a valid `AtomicU64` of 0.
+    unsafe { PAGE.load(Ordering::Acquire).as_ref() }
+}
+
+fn init() -> super::Result<()> {
+    use rustix::mm;
+    let len = rustix::param::page_size();
+    // SAFETY: a new private anonymous mapping overlaps nothing.
+    let page = unsafe {
+        mm::mmap_anonymous(ptr::null_mut(), len, mm::ProtFlags::READ | mm::ProtFlags::WRITE, mm::MapFlags::PRIVATE)
+    }?;
+    // SAFETY: the range is the mapping made above, which nobody else knows yet.
+    unsafe { mm::madvise(page, len, mm::Advice::LinuxWipeOnFork) }?;
+    PAGE.store(page.cast(), Ordering::Release);
+    // SAFETY: the handlers are functions of this crate that live as long as the process.
+    let errno = unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+    if errno == 0 { Ok(()) } else { Err(super::Errno::from_raw_os_error(errno)) }
+}
+
+/// Descriptor numbers below this are closed in a child: the kernel's default `fs.nr_open`.
+const NUMBERS: usize = 1 << 20;
+static OPEN: [AtomicU64; NUMBERS / 64] = [const { AtomicU64::new(0) }; NUMBERS / 64];
+/// One past the highest word of `OPEN` ever used.
+static USED_WORDS: AtomicUsize = AtomicUsize::new(0);
+static OPENING: RwLock<()> = RwLock::new(());
+
+fn bit(fd: RawFd) -> Option<(&'static AtomicU64, usize, u64)> {
+    let number = usize::try_from(fd).ok()?;
+    let word = number / 64;
+    Some((OPEN.get(word)?, word, 1 << (number % 64)))
+}
+
+/// Runs `open`, which returns a new descriptor, and registers it; a fork sees both or neither.
+pub(super) fn opening<T>(open: impl FnOnce() -> super::Result<T>, number: impl Fn(&T) -> RawFd) -> super::Result<T> {
+    let _no_fork = OPENING.read().unwrap_or_else(PoisonError::into_inner);
+    let opened = open()?;
+    if let Some((bits, word, mask)) = bit(number(&opened)) {
+        bits.fetch_or(mask, Ordering::Relaxed);
+        USED_WORDS.fetch_max(word + 1, Ordering::Relaxed);
+    }
+    Ok(opened)
+}
+
+/// Forgets a descriptor that its owner is about to close.
+pub(super) fn closing(fd: RawFd) {
+    if let Some((bits, _, mask)) = bit(fd) {
+        bits.fetch_and(!mask, Ordering::Relaxed);
+    }
+}
+
+/// Where the forking thread keeps `OPENING` locked over the fork.
+struct Held(UnsafeCell<Option<RwLockWriteGuard<'static, ()>>>);
+
+// SAFETY: only the handlers touch it, and only while the forking thread holds `OPENING` exclusively.
+unsafe impl Sync for Held {}
+
+static HELD: Held = Held(UnsafeCell::new(None));
+
+extern "C" fn prepare() {
+    let guard = OPENING.write().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: `OPENING` is held exclusively.
+    unsafe { *HELD.0.get() = Some(guard) };
+}
+
+extern "C" fn parent() {
+    // SAFETY: this thread took `OPENING` in `prepare` and holds it still.
+    drop(unsafe { (*HELD.0.get()).take() });
+}
+
+extern "C" fn child() {
+    for (word, bits) in OPEN.iter().take(USED_WORDS.load(Ordering::Relaxed)).enumerate() {
+        let mut open = bits.swap(0, Ordering::Relaxed);
+        while open != 0 {
+            let number = word * 64 + open.trailing_zeros() as usize;
+            open &= open - 1;
+            if let Ok(fd) = RawFd::try_from(number) {
+                // SAFETY: the number was registered by this crate, and every owner of it is inert in this process.
+                unsafe { libc::close(fd) };
+            }
+        }
+    }
+    // SAFETY: as in `parent`; this thread is the copy of the one that took it.
+    drop(unsafe { (*HELD.0.get()).take() });
+}

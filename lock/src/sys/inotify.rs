@@ -1,0 +1,91 @@
+//! inotify(7): one instance per process, because a user has 128 of them.
+
+use super::{Errno, Fd, Result};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+/// Watches inodes, and can be woken.
+#[derive(Debug)]
+pub(crate) struct Inotify {
+    instance: Fd,
+    wake: Fd,
+}
+
+/// Names a watch within its instance.
+pub(crate) type WatchId = i32;
+
+/// What happened to a watched inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Noticed {
+    pub(crate) watch: WatchId,
+    /// The watch has ended: its inode is gone.
+    pub(crate) ended: bool,
+}
+
+impl Inotify {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            instance: Fd::open(|| rustix::fs::inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK))?,
+            wake: Fd::open(|| rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))?,
+        })
+    }
+
+    /// Watches the file named `name` in `dir` for a writer's close, for deletion and for renaming.
+    pub(crate) fn watch(&self, dir: impl AsFd, name: &str) -> Result<WatchId> {
+        let path = format!("/proc/self/fd/{}/{name}", dir.as_fd().as_raw_fd());
+        let flags = WatchFlags::CLOSE_WRITE
+            | WatchFlags::ATTRIB
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::DONT_FOLLOW;
+        rustix::fs::inotify::add_watch(&self.instance, path, flags)
+    }
+
+    /// Ends a watch. One that has ended by itself is no error.
+    pub(crate) fn unwatch(&self, watch: WatchId) -> Result<()> {
+        match rustix::fs::inotify::remove_watch(&self.instance, watch) {
+            Err(Errno::INVAL) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Ends the current or the next [`Inotify::wait`].
+    pub(crate) fn wake(&self) {
+        // EAGAIN would mean that the counter is full: then it is awake already.
+        rustix::io::write(&self.wake, &1_u64.to_ne_bytes()).ok();
+    }
+
+    /// Waits until something was noticed, somebody woke it, or `timeout` is over (`None`: without end).
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<()> {
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut fds = [PollFd::new(&self.instance, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        match rustix::io::read(&self.wake, &mut [0_u8; 8]) {
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Hands over what was noticed until now.
+    pub(crate) fn drain(&self, mut each: impl FnMut(Noticed)) -> Result<()> {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(&self.instance, &mut buffer);
+        loop {
+            match reader.next() {
+                Ok(event) => each(Noticed {
+                    watch: event.wd(),
+                    ended: event.events().contains(rustix::fs::inotify::ReadFlags::IGNORED),
+                }),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}

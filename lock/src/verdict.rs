@@ -1,0 +1,129 @@
+//! What follows from a foreign claim's content and from what the kernel and /proc say of its owner.
+//!
+//! The writer probe and the grace decide. Pid, start time and boot id only name the [`Reason`]; where the probe cannot
+//! be had, they decide only for a payload that itself says where its pid means something, and only if that is here.
+//! Age never reclaims.
+
+use crate::payload::{Content, Payload};
+use crate::protocol::{Completion, Standing};
+
+/// Why a claim could be taken over. It names the cause for people and metrics; it is not what the decision rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// The claim names our arbiter, and its range was free.
+    OwnerExited,
+    /// No process has the claim's pid.
+    DeadPid,
+    /// Another process has the claim's pid.
+    RecycledPid,
+    /// It names our own pid, but not us: another PID namespace, or the process before a restart.
+    OrphanSelfPid,
+    /// It names our own process, but another instance of this crate.
+    NonceMismatch,
+    /// It was written before the last boot.
+    Rebooted,
+    /// It is the beginning of a payload.
+    TornPayload,
+    /// It has no payload.
+    EmptyPayload,
+    /// Its payload has no pid.
+    MissingPid,
+    /// The process that it names may live, but has closed it.
+    Abandoned,
+}
+
+/// Who asks: the process that wants the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Its pid, in its PID namespace.
+    pub pid: u32,
+    /// Its start time in clock ticks.
+    pub starttime: Option<u64>,
+    /// Its instance of this crate.
+    pub nonce: [u8; 16],
+    /// The boot that it runs in.
+    pub boot_id: [u8; 16],
+    /// Its PID namespace.
+    pub pid_ns: Option<u64>,
+    /// Its time namespace.
+    pub time_ns: Option<u64>,
+}
+
+/// What the kernel says of the process with the claim's pid, in the asker's PID namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OwnerProcess {
+    /// There is none.
+    Gone,
+    /// There is one, and it started at another time than the claim says.
+    Another,
+    /// There is one, and nothing says that it is another.
+    Present,
+    /// Not known: the claim has no pid, or /proc shows another namespace.
+    Unknown,
+}
+
+/// What the writer probe said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Probe {
+    /// Nobody has the claim open for writing.
+    NoWriter,
+    /// Somebody has.
+    Writer,
+    /// It cannot be had: another user's file, or a file system without leases.
+    Unavailable,
+}
+
+/// The reason that goes with taking over a claim.
+#[must_use]
+pub fn reason(standing: Standing, content: &Content, asker: &Asker, owner: OwnerProcess) -> Reason {
+    match (standing, content) {
+        (Standing::OwnArbiter, _) => Reason::OwnerExited,
+        (Standing::Foreign, Content::Empty) => Reason::EmptyPayload,
+        (Standing::Foreign, Content::Torn | Content::NotAClaim) => Reason::TornPayload,
+        (Standing::Foreign, Content::Claim(payload)) => foreign_reason(payload, asker, owner),
+    }
+}
+
+fn foreign_reason(payload: &Payload, asker: &Asker, owner: OwnerProcess) -> Reason {
+    let Some(pid) = payload.pid else {
+        return Reason::MissingPid;
+    };
+    if payload.boot_id.is_some_and(|boot_id| boot_id != asker.boot_id) {
+        return Reason::Rebooted;
+    }
+    if pid == asker.pid {
+        return match (payload.starttime, asker.starttime, payload.nonce) {
+            (Some(theirs), Some(ours), _) if theirs != ours => Reason::RecycledPid,
+            (_, _, Some(nonce)) if nonce != asker.nonce => Reason::NonceMismatch,
+            _ => Reason::OrphanSelfPid,
+        };
+    }
+    match owner {
+        OwnerProcess::Gone => Reason::DeadPid,
+        OwnerProcess::Another => Reason::RecycledPid,
+        OwnerProcess::Present | OwnerProcess::Unknown => Reason::Abandoned,
+    }
+}
+
+/// What the protocol is told about a foreign claim's writers.
+#[must_use]
+pub fn writers(probe: Probe, content: &Content, asker: &Asker, owner: OwnerProcess) -> Completion {
+    match probe {
+        Probe::NoWriter => Completion::NoWriter,
+        Probe::Writer => Completion::Writer,
+        Probe::Unavailable if gone_for_certain(content, asker, owner) => Completion::NoWriter,
+        Probe::Unavailable => Completion::Unknown,
+    }
+}
+
+/// Whether the pid in the claim means something here, and its process is gone.
+fn gone_for_certain(content: &Content, asker: &Asker, owner: OwnerProcess) -> bool {
+    let is_ours = |theirs: Option<u64>, ours: Option<u64>| theirs.is_some() && theirs == ours;
+    content.payload().is_some_and(|payload| {
+        payload.boot_id == Some(asker.boot_id)
+            && is_ours(payload.pid_ns, asker.pid_ns)
+            && is_ours(payload.time_ns, asker.time_ns)
+            && payload.pid.is_some_and(|pid| pid != asker.pid)
+            && matches!(owner, OwnerProcess::Gone | OwnerProcess::Another)
+    })
+}

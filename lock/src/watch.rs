@@ -1,0 +1,196 @@
+//! The watcher: one thread and one inotify instance per process. It looks after claims that are held and tells waiter
+//! threads when a foreign claim may have changed.
+//!
+//! A hold costs nothing here while it is young: it is put on a list, and the watcher, which ticks while there are any,
+//! watches the claim's inode once the hold is old enough. A claim that cannot be watched (too many watches) stays on the
+//! list and is looked at with each tick.
+
+use crate::directory::Directory;
+use crate::hold::{Hold, Looked};
+use crate::name::Session;
+use crate::queue::Parker;
+use crate::sys::inotify::{Inotify, WatchId};
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+const TICK: Duration = Duration::from_millis(10);
+/// A hold that has lasted this long is worth a watch.
+const WATCH_AFTER: Duration = Duration::from_millis(20);
+/// Ticks without any young hold before the watcher sleeps until it is woken.
+const QUIET_TICKS: u32 = 50;
+
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    inotify: Inotify,
+    watches: Mutex<HashMap<WatchId, Vec<Subscriber>>>,
+    young: Mutex<Vec<Arc<Hold>>>,
+    asleep: AtomicBool,
+}
+
+#[derive(Clone, Debug)]
+enum Subscriber {
+    Waiter(Arc<Parker>),
+    Hold(Weak<Hold>),
+}
+
+/// A waiter's watch; ends when it is dropped.
+pub(crate) struct Watch<'a> {
+    watcher: &'a Watcher,
+    id: WatchId,
+    parker: Arc<Parker>,
+}
+
+impl Watcher {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            inotify: Inotify::new()?,
+            watches: Mutex::default(),
+            young: Mutex::default(),
+            asleep: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn start(&'static self) -> io::Result<()> {
+        std::thread::Builder::new()
+            .name("session-lock-watch".into())
+            .stack_size(256 * 1024)
+            .spawn(|| self.run())
+            .map(drop)
+    }
+
+    /// Looks after a new hold.
+    pub(crate) fn look_after(&self, hold: &Arc<Hold>) {
+        lock(&self.young).push(Arc::clone(hold));
+        if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
+            self.inotify.wake();
+        }
+    }
+
+    /// Unparks `parker` when the file that is at the claim's path now may have changed. `None` if it cannot be watched:
+    /// whoever waits looks by itself from time to time.
+    pub(crate) fn watch_claim(
+        &self,
+        directory: &Directory,
+        session: &Session,
+        parker: &Arc<Parker>,
+    ) -> Option<Watch<'_>> {
+        let id = self.subscribe(directory, session, Subscriber::Waiter(Arc::clone(parker)))?;
+        Some(Watch { watcher: self, id, parker: Arc::clone(parker) })
+    }
+
+    fn subscribe(&self, directory: &Directory, session: &Session, subscriber: Subscriber) -> Option<WatchId> {
+        let mut watches = lock(&self.watches);
+        let id = self.inotify.watch(&directory.fd, session.claim_name()).ok()?;
+        let subscribers = watches.entry(id).or_default();
+        if !subscribers.iter().any(|other| other.is(&subscriber)) {
+            subscribers.push(subscriber);
+        }
+        Some(id)
+    }
+
+    fn run(&self) {
+        let mut quiet = 0;
+        loop {
+            let timeout = if quiet < QUIET_TICKS { Some(TICK) } else { self.fall_asleep() };
+            if self.inotify.wait(timeout).is_err() {
+                std::thread::sleep(TICK);
+            }
+            self.asleep.store(false, Ordering::SeqCst);
+            self.tell_subscribers();
+            quiet = if self.look_at_young() { 0 } else { quiet.saturating_add(1) };
+        }
+    }
+
+    /// How long to sleep: without end, unless a hold came in meanwhile.
+    fn fall_asleep(&self) -> Option<Duration> {
+        self.asleep.store(true, Ordering::SeqCst);
+        if lock(&self.young).is_empty() { None } else { Some(TICK) }
+    }
+
+    fn tell_subscribers(&self) {
+        let mut told = Vec::new();
+        let mut watches = lock(&self.watches);
+        let drained = self.inotify.drain(|noticed| {
+            if noticed.ended {
+                told.extend(watches.remove(&noticed.watch).unwrap_or_default());
+            } else if let Some(subscribers) = watches.get(&noticed.watch) {
+                told.extend(subscribers.iter().cloned());
+            }
+        });
+        if drained.is_err() {
+            told.extend(watches.values().flatten().cloned());
+        }
+        drop(watches);
+        for subscriber in told {
+            match subscriber {
+                Subscriber::Waiter(parker) => parker.unpark(),
+                // Healing may make a new file, so the hold is young again and gets a new watch.
+                Subscriber::Hold(hold) => {
+                    let Some(hold) = hold.upgrade() else { continue };
+                    if !matches!(hold.heal(), Ok(Looked::Over)) {
+                        lock(&self.young).push(hold);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Watches the holds that are old enough. True if there are any holds to look at.
+    fn look_at_young(&self) -> bool {
+        let young = std::mem::take(&mut *lock(&self.young));
+        let any = !young.is_empty();
+        let kept: Vec<_> = young.into_iter().filter(|hold| !self.watch_hold(hold)).collect();
+        lock(&self.young).extend(kept);
+        any
+    }
+
+    /// True if the hold needs no more looks.
+    fn watch_hold(&self, hold: &Arc<Hold>) -> bool {
+        if hold.is_over() {
+            return true;
+        }
+        if hold.age() < WATCH_AFTER {
+            return false;
+        }
+        let watched = self.subscribe(hold.directory(), &hold.request.session, Subscriber::Hold(Arc::downgrade(hold)));
+        // Only after the watch is there: what happened before it is seen now.
+        match hold.heal() {
+            Ok(Looked::Over) => true,
+            Ok(Looked::Holding) => watched.is_some(),
+            Err(_) => false,
+        }
+    }
+}
+
+impl Subscriber {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Waiter(one), Self::Waiter(other)) => Arc::ptr_eq(one, other),
+            (Self::Hold(one), Self::Hold(other)) => Weak::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let mut watches = lock(&self.watcher.watches);
+        let Some(subscribers) = watches.get_mut(&self.id) else { return };
+        subscribers.retain(|subscriber| match subscriber {
+            Subscriber::Waiter(parker) => !Arc::ptr_eq(parker, &self.parker),
+            Subscriber::Hold(_) => true,
+        });
+        if subscribers.is_empty() {
+            watches.remove(&self.id);
+            // Fails only for a watch that the kernel ended itself.
+            self.watcher.inotify.unwatch(self.id).ok();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,112 @@
+//! Somebody deletes the claim or the state directory while the lock is held.
+
+mod support;
+
+use session_lock::event::{Event, ReleaseOutcome};
+use session_lock::{LockDir, LossCause, TryAcquire};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
+
+fn count(recorder: &Recorder, wanted: impl Fn(&Event) -> bool) -> usize {
+    recorder.events().iter().filter(|event| wanted(event)).count()
+}
+
+fn is_back(claim: &Path) -> impl FnMut() -> bool {
+    move || claim.exists()
+}
+
+#[test]
+fn a_deleted_claim_is_put_back_each_time() {
+    let (dir, _) = lock_dir();
+    let (recorder, locks) = Recorder::on(dir.path());
+    let claim = dir.path().join("s.lock");
+    let guard = locks.lock("s").blocking().expect("free");
+    std::thread::sleep(SHORT);
+    let mut took = Vec::new();
+    for round in 1..=20 {
+        std::fs::remove_file(&claim).expect("it was there");
+        let began = Instant::now();
+        wait_until(is_back(&claim));
+        took.push(began.elapsed());
+        wait_until(|| count(&recorder, |event| *event == Event::ClaimRestored) == round);
+        assert!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))));
+    }
+    took.sort();
+    eprintln!("a deleted claim is back after {:?} (median), {:?} (longest)", took[10], took[19]);
+    assert_eq!(guard.is_lost(), None);
+    guard.release().expect("released");
+    assert!(!claim.exists());
+    assert_eq!(count(&recorder, |event| matches!(event, Event::Lost { .. })), 0);
+}
+
+#[tokio::test]
+async fn a_replaced_claim_is_lost_and_stays_untouched() {
+    let (dir, _) = lock_dir();
+    let (recorder, locks) = Recorder::on(dir.path());
+    let claim = dir.path().join("s.lock");
+    let guard = locks.lock("s").await.expect("free");
+    let theirs = dir.path().join("theirs");
+    std::fs::write(&theirs, "{\"pid\":1}").expect("written");
+    std::fs::rename(&theirs, &claim).expect("replaced");
+    assert_eq!(tokio::time::timeout(LONG, guard.lost()).await, Ok(LossCause::Replaced));
+    assert_eq!(guard.is_lost(), Some(LossCause::Replaced));
+    guard.release().expect("nothing failed");
+    assert_eq!(std::fs::read_to_string(&claim).expect("still theirs"), "{\"pid\":1}");
+    assert_eq!(count(&recorder, |event| *event == Event::Lost { cause: LossCause::Replaced }), 1);
+    assert_eq!(count(&recorder, |event| matches!(event, Event::Released { outcome: ReleaseOutcome::Lost, .. })), 1);
+}
+
+#[test]
+fn a_claim_deleted_within_a_short_hold_is_found_at_the_release() {
+    let (dir, _) = lock_dir();
+    let (recorder, locks) = Recorder::on(dir.path());
+    for _ in 0..50 {
+        let guard = locks.lock("s").blocking().expect("free");
+        std::fs::remove_file(dir.path().join("s.lock")).expect("it was there");
+        guard.release().expect("nothing failed");
+    }
+    let restored = count(&recorder, |event| *event == Event::ClaimRestored);
+    let lost = count(&recorder, |event| *event == Event::Lost { cause: LossCause::Deleted });
+    assert_eq!(restored + lost, 50, "a deletion went unnoticed");
+}
+
+/// The arbiter of the old state directory and that of the new one know nothing of each other; the claim's own lock does.
+#[test]
+fn deleting_the_state_directory_makes_no_second_holder() {
+    let (dir, locks) = lock_dir();
+    let guard = locks.lock("s").blocking().expect("free");
+    std::fs::remove_dir_all(dir.path().join(".session-lock")).expect("removed");
+    let other = other_process(dir.path());
+    assert!(matches!(other.try_lock("s"), Ok(TryAcquire::Busy(_))));
+    guard.release().expect("released");
+    drop(locks.lock("s").timeout(LONG).blocking().expect("free again"));
+    assert!(dir.path().join(".session-lock").exists());
+}
+
+/// In this process the turn excludes; what another process would see is the business of the stress tool. Here the
+/// handle is merely another one.
+fn other_process(path: &Path) -> LockDir {
+    LockDir::open(path).expect("open")
+}
+
+#[test]
+fn deleting_everything_again_and_again_loses_no_acquire() {
+    let (dir, locks) = lock_dir();
+    let end = Instant::now() + Duration::from_millis(500);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while Instant::now() < end {
+                // Racing with the state directory's creation, so it may fail.
+                std::fs::remove_dir_all(dir.path().join(".session-lock")).ok();
+                std::fs::remove_file(dir.path().join("s.lock")).ok();
+            }
+        });
+        let mut acquired = 0;
+        while Instant::now() < end {
+            drop(locks.lock("s").timeout(LONG).blocking().expect("free"));
+            acquired += 1;
+        }
+        assert!(acquired > 0);
+    });
+}

@@ -1,0 +1,57 @@
+//! What the tests of this crate share.
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(unreachable_pub, reason = "a module of several test binaries")]
+
+use session_lock::LockDir;
+use session_lock::event::{Event, Sink};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A deadline that a correct lock never comes near.
+pub const LONG: Duration = Duration::from_secs(60);
+/// A wait that is expected to be in vain.
+pub const SHORT: Duration = Duration::from_millis(50);
+/// A grace that keeps tests quick.
+pub const GRACE: Duration = Duration::from_millis(200);
+
+/// A fresh directory and a handle on it.
+pub fn lock_dir() -> (TempDir, LockDir) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let locks = LockDir::options().grace(GRACE).open(dir.path()).expect("it can hold locks");
+    (dir, locks)
+}
+
+/// Keeps the events.
+#[derive(Debug, Default)]
+pub struct Recorder(Mutex<Vec<Event>>);
+
+impl Sink for Recorder {
+    fn record(&self, _session: &str, event: &Event) {
+        self.0.lock().expect("no test panics in a sink").push(event.clone());
+    }
+}
+
+impl Recorder {
+    /// What happened until now.
+    pub fn events(&self) -> Vec<Event> {
+        self.0.lock().expect("no test panics in a sink").clone()
+    }
+
+    /// A recorder, and a handle on `path` that records into it.
+    pub fn on(path: &Path) -> (Arc<Self>, LockDir) {
+        let recorder = Arc::new(Self::default());
+        let locks = LockDir::options().grace(GRACE).sink(recorder.clone()).open(path).expect("it can hold locks");
+        (recorder, locks)
+    }
+}
+
+/// Waits until something is so; fails the test if it never is.
+pub fn wait_until(mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + LONG;
+    while !so() {
+        assert!(Instant::now() < end, "it never came to be");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
