@@ -42,7 +42,8 @@ struct Cli {
     command: Option<Command>,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 valid, 1 violation, 2 inconclusive, 254 wrong usage, 255 the tool itself failed";
+const EXIT_CODES: &str =
+    "Exit codes: 0 valid, 1 violation, 2 inconclusive, 254 wrong usage, 255 the tool itself failed";
 
 #[derive(Debug, Subcommand)]
 enum Command {

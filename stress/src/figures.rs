@@ -30,12 +30,7 @@ pub(crate) struct Spread {
 impl Figures {
     pub(crate) fn new(workers: u16) -> Self {
         let histogram = || Histogram::new_with_bounds(1, HIGHEST_US, 3).expect("the bounds are in order");
-        Self {
-            per_worker: vec![0; workers.into()],
-            wait: histogram(),
-            hand_over: histogram(),
-            takeover: histogram(),
-        }
+        Self { per_worker: vec![0; workers.into()], wait: histogram(), hand_over: histogram(), takeover: histogram() }
     }
 
     /// Takes a record and, if it is an acquisition, how that followed the hold before.

@@ -108,6 +108,10 @@ pub struct Record {
 
 impl Record {
     /// The record as it stands in the file.
+    ///
+    /// # Panics
+    ///
+    /// Never: the longest record has 119 bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; RECORD_BYTES] {
         let mut bytes = [b' '; RECORD_BYTES];
@@ -208,6 +212,26 @@ mod tests {
         assert_eq!(Record::decode(&bytes[..40]), Err(Undecodable));
         assert_eq!(Record::decode(&bytes), Err(Undecodable));
         assert_eq!(Record::decode(&[]), Err(Undecodable));
+    }
+
+    #[test]
+    fn the_tail_follows_and_sees_a_torn_end() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let journal = Journal::open(file.path()).expect("it opens");
+        let mut tail = Tail::open(file.path()).expect("it opens");
+        let mut count = 0;
+        let (worker, incarnation, lock, token, at_us, detail) = (0, 1, 0, 0, 0, 0);
+        let record = Record { event: Event::Start, worker, incarnation, lock, token, at_us, detail };
+        for _ in 0..600 {
+            journal.append(&record).expect("it is appended");
+        }
+        while tail.read(|read| count += usize::from(read == Ok(record))).expect("it is read") {}
+        assert_eq!(count, 600);
+        assert!(!tail.is_torn().expect("it has a length"));
+
+        (&journal.0).write_all(&record.encode()[..77]).expect("it is appended");
+        assert!(!tail.read(|_| count += 1).expect("it is read"), "a piece is not handed over");
+        assert!(tail.is_torn().expect("it has a length"));
     }
 
     #[test]

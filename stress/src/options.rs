@@ -104,7 +104,7 @@ impl Pause {
 
     /// One pause.
     pub(crate) fn draw(self, random: &mut fastrand::Rng) -> Duration {
-        let spread = u64::try_from((self.longest - self.shortest).as_nanos()).unwrap_or(u64::MAX);
+        let spread = u64::try_from(self.longest.saturating_sub(self.shortest).as_nanos()).unwrap_or(u64::MAX);
         self.shortest + Duration::from_nanos(if spread == 0 { 0 } else { random.u64(..=spread) })
     }
 }

@@ -112,7 +112,10 @@ impl fmt::Display for Results {
         writeln!(f)?;
         writeln!(f, "  acquisitions  {acquired} ({} per second)", self.acquisitions_per_second)?;
         writeln!(f, "  per worker    {least} to {most}, Jain index {:.3}", self.jain)?;
-        writeln!(f, "  faults        {kills} kills ({kills_inside} inside holds), {takeovers} takeovers, {stops} stops")?;
+        writeln!(
+            f,
+            "  faults        {kills} kills ({kills_inside} inside holds), {takeovers} takeovers, {stops} stops"
+        )?;
         writeln!(f, "  failures      {timeouts} timeouts, {errors} errors")?;
         writeln!(f, "  wait          {}", self.wait)?;
         writeln!(f, "  hand-over     {}", self.hand_over)?;

@@ -37,11 +37,7 @@ const SOUND: [Implementation; 2] = [Implementation::Flock, Implementation::Sessi
 const SOUND_AT_LEAST: Duration = Duration::from_secs(5);
 
 /// Runs all controls and prints the table.
-pub(crate) fn selftest(
-    options: &SelftestOptions,
-    seed: u64,
-    interrupted: &Arc<AtomicBool>,
-) -> anyhow::Result<Verdict> {
+pub(crate) fn selftest(options: &SelftestOptions, seed: u64, interrupted: &Arc<AtomicBool>) -> anyhow::Result<Verdict> {
     let parent = tempfile::Builder::new().prefix("session-lock-selftest-").tempdir()?;
     let mut out = io::stdout();
     writeln!(out, "{:<14} {:<7} {:<13} {:>12} {:>7}", "lock", "is", "found", "acquisitions", "seconds")?;

@@ -117,8 +117,8 @@ impl Worker<'_> {
             self.note(Event::Caught, lock, token, 0)?;
             self.nap(CAUGHT);
         }
-        let hold = self.options.hold.draw(&mut self.random);
-        self.nap(hold);
+        let time = self.options.hold.draw(&mut self.random);
+        self.nap(time);
         self.counters.write(lock, count + 1)?;
         self.note(Event::Releasing, lock, token, 0)?;
         match held.release() {
