@@ -14,7 +14,7 @@ use anyhow::Context;
 use clap::Args;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{set_name, set_pdeathsig};
 use nix::sys::signal::Signal;
 
 use crate::clock::monotonic_us;
@@ -63,6 +63,8 @@ pub(crate) struct WorkerOptions {
 
 /// The whole life of a worker process.
 pub(crate) fn work(options: &WorkerOptions) -> anyhow::Result<()> {
+    // Started through /proc/self/exe, it would be called "exe".
+    set_name(c"stress-worker")?;
     set_pdeathsig(Signal::SIGKILL)?;
     let ending = end_of_input(options.bound);
     let mut worker = Worker {
