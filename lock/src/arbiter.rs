@@ -244,7 +244,7 @@ fn refused(errno: Errno, path: PathBuf) -> LockError {
     }
 }
 
-fn record(boot_id: &[u8; 16], epoch: u64) -> [u8; 32] {
+pub(crate) fn record(boot_id: &[u8; 16], epoch: u64) -> [u8; 32] {
     let mut record = [0; 32];
     record[..16].copy_from_slice(boot_id);
     record[16..24].copy_from_slice(&epoch.to_le_bytes());

@@ -1,8 +1,8 @@
 //! What happened to a lock, said once. Metrics and spans are derived from these events and from nothing else.
 
+use crate::holder::{Holder, HolderKind};
 use crate::protocol::{LossCause, Refusal};
 use crate::verdict::Reason;
-use crate::{Holder, HolderKind};
 use std::time::Duration;
 
 /// One thing that happened to one session's lock, in this process.

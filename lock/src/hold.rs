@@ -6,7 +6,6 @@ use crate::claim::{self, Claim};
 use crate::directory::Directory;
 use crate::error::{ReleaseError, SystemError};
 use crate::event::{Event, ReleaseOutcome};
-use crate::guard::Guard;
 use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, Release, Released, Step};
 use crate::request::Request;
 use crate::sys;
@@ -41,7 +40,7 @@ pub(crate) enum Looked {
 }
 
 impl Hold {
-    pub(crate) fn begin(request: &Request, new: Held) -> Guard {
+    pub(crate) fn begin(request: &Request, new: Held) -> Arc<Self> {
         let since = sys::clock::now();
         let waited = since.saturating_duration_since(request.started);
         let hold = Arc::new(Self {
@@ -54,7 +53,7 @@ impl Hold {
         });
         request.record(&Event::Acquired { token: new.token, waited });
         request.directory.process.watcher.look_after(&hold);
-        Guard::new(hold)
+        hold
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {

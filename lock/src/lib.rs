@@ -1,4 +1,60 @@
 //! A cross-process lock for session files.
+//!
+//! Programs that keep one file per session share a directory between many processes and containers. The lock file
+//! beside each session, its *claim*, says who may write. Here the kernel decides who holds: never a pid, never an age.
+//!
+//! ```
+//! use session_lock::LockDir;
+//! use std::time::Duration;
+//!
+//! # let sessions = tempfile::tempdir()?;
+//! # let sessions = sessions.path();
+//! let locks = LockDir::open(sessions)?;
+//! let guard = locks.lock("42.jsonl").label("run 17").timeout(Duration::from_secs(10)).blocking()?;
+//! // Write to 42.jsonl; guard.token() fences storage that can refuse writers that were overtaken.
+//! guard.release()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! In a tokio runtime the same acquire is awaited: `locks.lock("42.jsonl").await?`.
+//!
+//! # Promises
+//!
+//! 1. On one kernel there is at most one holder per session among the processes that use this crate, in any PID, mount,
+//!    user or time namespace, under `SIGKILL`, `SIGSTOP`, PID reuse, clock steps and a full disk, and when somebody deletes
+//!    the claim.
+//! 2. A dead owner's lock is free at once; a living owner is never robbed, however old its lock.
+//! 3. A peer that creates its claim with `O_EXCL` and keeps the file open (an older lock, Python's `SoftFileLock`) is never
+//!    robbed while it lives, and its dead claim is taken over after the grace ([`Options::grace`]).
+//! 4. A holder learns when its claim is deleted or replaced: a deleted one is put back, a replaced one is lost
+//!    ([`Guard::lost`]).
+//! 5. Every hold has a fencing token that is larger than those of the session's earlier holds ([`Guard::token`]).
+//! 6. No wait outlasts its deadline, except for a system call that is running, and a failure leaves no file behind.
+//! 7. A file that is not a claim is never touched, whatever its name.
+//!
+//! # Not promised
+//!
+//! - Exclusion between machines: a directory on NFS, CIFS, FUSE, 9p or virtiofs is refused ([`OpenError::FileSystem`]).
+//! - Protection from a peer that deletes living claims. It is noticed; holders of this crate stay exclusive among
+//!   themselves.
+//! - Exclusion when the claim *and* the state directory `.session-lock` are deleted within one hold.
+//! - An older peer that is stopped between closing and unlinking for longer than the grace.
+//!
+//! # Processes
+//!
+//! A `SIGKILL` frees every lock of the process at once. A stopped process keeps its locks. A forked child holds nothing:
+//! its guards are inert, its directories say [`LockError::Forked`], and it opens the directory again. Descriptors are closed
+//! on exec. Needs Linux 4.14 (6.1 on overlayfs) and /proc.
+//!
+//! # Map
+//!
+//! | Module | What |
+//! |---|---|
+//! | [`event`] | what happened, for metrics and spans |
+//! | [`payload`] | what a claim says |
+//! | [`verdict`] | what follows from it |
+//! | [`protocol`] | the state machines, for the model checker |
+//! | [`error`] | what went wrong and what to do |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -24,6 +80,8 @@ pub mod protocol;
 mod queue;
 mod request;
 mod sys;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 mod waiters;
 mod watch;

@@ -76,7 +76,7 @@ impl<'a> Lock<'a> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             if let Polled::Ready(result) = pending.poll(&waker) {
-                return result;
+                return result.map(Guard::new);
             }
             match deadline.map(|deadline| deadline.saturating_duration_since(sys::clock::now())) {
                 None => thread::park(),
@@ -94,7 +94,7 @@ impl<'a> Lock<'a> {
     pub fn try_now(self) -> Result<TryAcquire, LockError> {
         let (request, _) = self.begin()?;
         Ok(match Pending::new(request).try_now()? {
-            Ok(guard) => TryAcquire::Acquired(guard),
+            Ok(hold) => TryAcquire::Acquired(Guard::new(hold)),
             Err(holder) => TryAcquire::Busy(Box::new(holder)),
         })
     }
@@ -176,7 +176,7 @@ impl Future for Acquire {
             match (pending.poll(context.waker()), deadline) {
                 (Polled::Ready(result), _) => {
                     *state = State::Ended;
-                    return Poll::Ready(result);
+                    return Poll::Ready(result.map(Guard::new));
                 }
                 (Polled::Waiting, None) => return Poll::Pending,
                 (Polled::Waiting, Some(deadline)) => {

@@ -8,7 +8,7 @@
 //! | `v` | 2 | this format |
 //! | `nonce` | 32 hex digits | the holder's instance of this crate |
 //! | `token` | integer < 2^53 | the hold's fencing token |
-//! | `bootId` | 32 hex digits | the kernel's boot |
+//! | `bootId` | uuid | the kernel's boot |
 //! | `pidNs`, `timeNs` | integer | inode numbers of the holder's namespaces |
 //! | `host` | string | the holder's node name |
 //! | `arbiter` | `dev:ino:nonce`, hex | the arbiter shard that backs the claim |
@@ -146,7 +146,7 @@ impl Payload {
             v: self.version,
             nonce: self.nonce.as_ref().map(hex),
             token: self.token,
-            boot_id: self.boot_id.as_ref().map(hex),
+            boot_id: self.boot_id.as_ref().map(uuid),
             pid_ns: self.pid_ns,
             time_ns: self.time_ns,
             host: self.host.as_deref(),
@@ -261,7 +261,7 @@ impl Payload {
             3 => self.version = integer(),
             4 => self.nonce = string().and_then(|text| parse_hex(&text)),
             5 => self.token = integer(),
-            6 => self.boot_id = string().and_then(|text| parse_hex(&text)),
+            6 => self.boot_id = string().and_then(|text| parse_uuid(&text)),
             7 => self.pid_ns = integer(),
             8 => self.time_ns = integer(),
             9 => self.host = string(),
@@ -310,8 +310,19 @@ fn hex(bytes: &[u8; 16]) -> String {
     format!("{:032x}", u128::from_be_bytes(*bytes))
 }
 
+fn uuid(bytes: &[u8; 16]) -> String {
+    let digits = hex(bytes);
+    format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+}
+
+/// 32 hex digits with dashes after the 8th, 12th, 16th and 20th (RFC 9562, section 4).
+pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let bytes = parse_hex(&text.replace('-', ""))?;
+    (uuid(&bytes) == text.to_ascii_lowercase()).then_some(bytes)
+}
+
 /// 32 hex digits.
-pub(crate) fn parse_hex(text: &str) -> Option<[u8; 16]> {
+fn parse_hex(text: &str) -> Option<[u8; 16]> {
     let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     digits.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(u128::to_be_bytes)
 }

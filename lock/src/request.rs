@@ -5,7 +5,6 @@ use crate::claim;
 use crate::directory::Directory;
 use crate::error::{LockError, SystemError};
 use crate::event::{Event, NoSink, NotAcquired, Sink};
-use crate::guard::Guard;
 use crate::hold::Hold;
 use crate::holder::Holder;
 use crate::name::Session;
@@ -61,7 +60,7 @@ enum Stage {
 
 /// How one poll ended.
 pub(crate) enum Polled {
-    Ready(Result<Guard, LockError>),
+    Ready(Result<Arc<Hold>, LockError>),
     Waiting,
 }
 
@@ -107,7 +106,7 @@ impl Pending {
     }
 
     /// Runs the attempt; if it has to wait, a thread does the waiting, and this becomes the first waiter for it.
-    fn advance(&mut self, mut attempt: Box<Attempt>) -> Option<Result<Guard, LockError>> {
+    fn advance(&mut self, mut attempt: Box<Attempt>) -> Option<Result<Arc<Hold>, LockError>> {
         let range = self.request.session.range;
         match attempt.run(&self.request) {
             Ok(Progress::Held(held)) => Some(Ok(Hold::begin(&self.request, held))),
@@ -131,7 +130,7 @@ impl Pending {
     }
 
     /// One attempt that does not wait. `Ok(Err(holder))`: busy.
-    pub(crate) fn try_now(mut self) -> Result<Result<Guard, Holder>, LockError> {
+    pub(crate) fn try_now(mut self) -> Result<Result<Arc<Hold>, Holder>, LockError> {
         self.stage = Stage::Ended;
         let request = &self.request;
         let (directory, session) = (&request.directory, &request.session);
@@ -263,7 +262,8 @@ fn use_grace(mut attempt: Box<Attempt>) {
         started: sys::clock::now(),
     };
     match attempt.run(&nobody) {
-        Ok(Progress::Held(held)) => drop(Hold::begin(&nobody, held)),
+        // A failed unlink leaves a claim whose owner is gone, and the next acquire reclaims it.
+        Ok(Progress::Held(held)) => drop(Hold::begin(&nobody, held).release()),
         Ok(Progress::Blocked(_)) | Err(_) => abandon(attempt),
     }
 }

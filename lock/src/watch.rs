@@ -9,6 +9,7 @@ use crate::directory::Directory;
 use crate::hold::{Hold, Looked};
 use crate::name::Session;
 use crate::queue::Parker;
+use crate::sys;
 use crate::sys::inotify::{Inotify, WatchId};
 use std::collections::HashMap;
 use std::io;
@@ -96,7 +97,7 @@ impl Watcher {
         loop {
             let timeout = if quiet < QUIET_TICKS { Some(TICK) } else { self.fall_asleep() };
             if self.inotify.wait(timeout).is_err() {
-                std::thread::sleep(TICK);
+                sys::clock::pause(TICK);
             }
             self.asleep.store(false, Ordering::SeqCst);
             self.tell_subscribers();

@@ -1,4 +1,5 @@
 //! Acquire and release in one process: outcomes, order, deadlines, cancellation, events.
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
 
 mod support;
 

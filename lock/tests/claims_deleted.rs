@@ -1,4 +1,5 @@
 //! Somebody deletes the claim or the state directory while the lock is held.
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
 
 mod support;
 

@@ -22,7 +22,7 @@ impl Progress {
         if !stderr().is_terminal() {
             return Self::Lines { prefix: prefix.to_owned(), due: Instant::now() + LINE_EVERY };
         }
-        let style = ProgressStyle::with_template("{prefix} {bar:20.cyan/dim} {elapsed} {msg}")
+        let style = ProgressStyle::with_template("{elapsed} {bar:16.cyan/dim} {prefix}: {wide_msg}")
             .expect("the template is well-formed");
         let bar = ProgressBar::new(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).with_style(style);
         Self::Bar { bar: bar.with_prefix(prefix.to_owned()), due: Instant::now() }
@@ -57,7 +57,7 @@ fn line(elapsed: Duration, findings: &Findings, figures: &Figures) -> String {
     let per_second = u128::from(*acquired) * 1000 / elapsed.as_millis().max(1);
     let longest = Duration::from_millis(figures.longest_wait_us() / 1000);
     format!(
-        "{acquired} acquisitions ({per_second}/s), {kills} kills ({kills_inside} inside), {takeovers} takeovers, longest \
-         wait {longest:?}, {violations} violations"
+        "{acquired} acquired ({per_second}/s), {violations} violations, {kills} kills ({kills_inside} inside), \
+         {takeovers} takeovers, longest wait {longest:?}"
     )
 }

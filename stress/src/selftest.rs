@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -48,6 +48,7 @@ pub(crate) fn selftest(options: &SelftestOptions, seed: u64, interrupted: &Arc<A
         let broken = BROKEN.contains(&lock);
         let (duration, until) = if broken { (options.bound, Until::Violation) } else { (slowest, Until::Time) };
         let results = control(lock, duration, until, seed, parent.path(), interrupted)?;
+        anyhow::ensure!(!interrupted.load(Ordering::Relaxed), "interrupted");
         if broken {
             slowest = slowest.max(results.elapsed());
             stories.extend(shortest(&results).map(|story| format!("{}: {story}", lock.name())));

@@ -23,7 +23,7 @@
 
 use super::{Completion, Inode, Machine, Operation, Refusal, Standing, Step, mismatch};
 
-/// Acquires one session's lock. See the table in the [module's source](self).
+/// Acquires one session's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Acquire {
     state: State,

@@ -1,6 +1,8 @@
 //! Clocks. Durations and deadlines are monotonic; the wall clock is only written down for people.
 
-use std::time::{Instant, SystemTime};
+#![expect(clippy::disallowed_methods, reason = "this is the door")]
+
+use std::time::{Duration, Instant, SystemTime};
 
 /// `CLOCK_MONOTONIC`.
 pub(crate) fn now() -> Instant {
@@ -10,4 +12,9 @@ pub(crate) fn now() -> Instant {
 /// `CLOCK_REALTIME`.
 pub(crate) fn wall() -> SystemTime {
     SystemTime::now()
+}
+
+/// Sleeps. Only for a wait that cannot be had, so that a loop around it does not spin.
+pub(crate) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
 }

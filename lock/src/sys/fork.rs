@@ -109,6 +109,21 @@ unsafe impl Sync for Held {}
 
 static HELD: Held = Held(UnsafeCell::new(None));
 
+/// Runs `run` in a forked child and returns the child's pid; the child ends with the code that `run` returns.
+#[cfg(test)]
+pub(crate) fn in_child(run: impl FnOnce() -> i32) -> u32 {
+    // SAFETY: the child has one thread, the copy of this one. glibc's own fork handlers keep its allocator usable, and
+    // `_exit` runs no destructor of the parent's.
+    match unsafe { libc::fork() } {
+        0 => {
+            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(101);
+            // SAFETY: ends this process.
+            unsafe { libc::_exit(code) }
+        }
+        pid => u32::try_from(pid).expect("fork works in tests"),
+    }
+}
+
 extern "C" fn prepare() {
     let guard = OPENING.write().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: `OPENING` is held exclusively.

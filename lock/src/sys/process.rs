@@ -17,7 +17,7 @@ pub(crate) fn own_euid() -> u32 {
 /// `/proc/sys/kernel/random/boot_id`, random(4).
 pub(crate) fn boot_id() -> std::io::Result<[u8; 16]> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    crate::payload::parse_hex(&text.trim().replace('-', ""))
+    crate::payload::parse_uuid(text.trim())
         .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidData, "the boot id is not a uuid"))
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A deadline that a correct lock never comes near.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_mins(1);
 /// A wait that is expected to be in vain.
 pub const SHORT: Duration = Duration::from_millis(50);
 /// A grace that keeps tests quick.

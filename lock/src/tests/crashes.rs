@@ -1,0 +1,48 @@
+//! SIGKILL: the kernel frees a dead owner's lock, and the next one says why it could be had.
+
+use super::{LONG, stranger, wait_until};
+use crate::event::{Event, Sink};
+use crate::sys::fork::in_child;
+use crate::verdict::Reason;
+use crate::{LockDir, TryAcquire};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::sync::{Arc, Mutex};
+
+#[derive(Debug, Default)]
+struct Recorder(Mutex<Vec<Event>>);
+
+impl Sink for Recorder {
+    fn record(&self, _session: &str, event: &Event) {
+        self.0.lock().expect("no panic in a sink").push(event.clone());
+    }
+}
+
+#[test]
+fn a_killed_owners_lock_is_free_at_once_and_the_waiter_says_why() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path();
+    let owner = in_child(|| {
+        let Ok(locks) = LockDir::open(path) else { return 1 };
+        let Ok(_guard) = locks.lock("s").label("the owner").blocking() else { return 1 };
+        std::thread::sleep(LONG);
+        0
+    });
+    wait_until(|| path.join("s.lock").exists());
+    let recorder = Arc::new(Recorder::default());
+    let locks = LockDir { sink: recorder.clone(), ..stranger(path) };
+    assert!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| locks.lock("s").timeout(LONG).blocking().expect("free").token());
+        wait_until(|| locks.directory.queues.has_waiters(crate::name::Session::new("s").expect("valid").range));
+        let owner = Pid::from_raw(i32::try_from(owner).expect("a pid")).expect("not 0");
+        kill_process(owner, Signal::KILL).expect("our child");
+        waitpid(Some(owner), WaitOptions::empty()).expect("our child");
+        waiter.join().expect("no panic");
+    });
+    let events = recorder.0.lock().expect("no panic in a sink");
+    let label = events.iter().find_map(|event| match event {
+        Event::Reclaimed { reason: Reason::OwnerExited, from: Some(holder) } => holder.payload.as_ref()?.label.clone(),
+        _ => None,
+    });
+    assert_eq!(label.as_deref(), Some("the owner"), "{events:?}");
+}

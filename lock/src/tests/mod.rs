@@ -1,0 +1,48 @@
+//! Tests that need what the public interface does not give: a second process's view of a directory, and fork.
+
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
+
+mod crashes;
+mod forks;
+mod seeds;
+mod strangers;
+
+use crate::dir::LockDir;
+use crate::directory::Directory;
+use crate::event::NoSink;
+use crate::process::Process;
+use crate::sys;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A deadline that a correct lock never comes near.
+const LONG: Duration = Duration::from_mins(1);
+/// A wait that is expected to be in vain.
+const SHORT: Duration = Duration::from_millis(50);
+const GRACE: Duration = Duration::from_millis(200);
+
+/// The directory as another process has it open: its own descriptors and queues, so that only the kernel stands between
+/// the two.
+fn stranger(path: &Path) -> LockDir {
+    let process = Process::current().expect("this process");
+    let fd = sys::file::open_directory(path).expect("open");
+    let stat = sys::file::stat(&fd).expect("stat");
+    let directory = Arc::new(Directory::new(fd, path, stat, process));
+    LockDir { directory, grace: GRACE, sink: Arc::new(NoSink) }
+}
+
+/// A fresh directory and two processes' views of it.
+fn strangers() -> (tempfile::TempDir, LockDir, LockDir) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (one, other) = (stranger(dir.path()), stranger(dir.path()));
+    (dir, one, other)
+}
+
+fn wait_until(mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + LONG;
+    while !so() {
+        assert!(Instant::now() < end, "it never came to be");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
