@@ -38,6 +38,9 @@ pub(super) struct SeedLock {
 /// Longer than any stop of this tool, so that only a writer who died halfway is taken for one.
 const TORN_FOR: Duration = Duration::from_millis(500);
 
+/// Between two attempts: so short that two waiters often meet at the same dead owner.
+const PAUSE: Duration = Duration::from_micros(200);
+
 impl SeedLock {
     pub(super) fn new(sessions: &Path, takeover: Takeover) -> Self {
         Self { sessions: sessions.to_owned(), takeover }
@@ -68,16 +71,15 @@ impl Peer for SeedLock {
     fn acquire(&self, lock: u16, timeout: Duration) -> anyhow::Result<Option<Box<dyn Held>>> {
         let path = self.sessions.join(format!("{}.lock", session(lock)));
         let deadline = Instant::now() + timeout;
-        for attempt in 1.. {
+        loop {
             if let Some(file) = self.attempt(&path)? {
                 return Ok(Some(Box::new(SeedHeld { file, path })));
             }
             if Instant::now() >= deadline {
-                break;
+                return Ok(None);
             }
-            thread::sleep(Duration::from_millis(attempt.min(4)));
+            thread::sleep(PAUSE);
         }
-        Ok(None)
     }
 }
 
