@@ -35,13 +35,14 @@ impl Bare {
         ofd_lock(&self.arbiter, libc::F_WRLCK, 1);
         black_box(rustix::process::getrlimit(rustix::process::Resource::Fsize));
         rustix::io::write(&self.arbiter, b".").expect("append");
-        black_box(rustix::fs::statat(&self.dir, c"arbiter", AtFlags::SYMLINK_NOFOLLOW).expect("stat"));
+        black_box(rustix::fs::tell(&self.arbiter).expect("position"));
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let claim = rustix::fs::openat(&self.dir, c".", flags, Mode::from_raw_mode(0o644)).expect("create");
         black_box(rustix::fs::fstat(&claim).expect("stat"));
         ofd_lock(&claim, libc::F_WRLCK, 0);
         rustix::io::pwrite(&claim, payload, 0).expect("write");
         rustix::fs::linkat(&claim, c"", &self.dir, c"claim", AtFlags::EMPTY_PATH).expect("link");
+        black_box(rustix::fs::statat(&self.dir, c"arbiter", AtFlags::SYMLINK_NOFOLLOW).expect("stat"));
         black_box(rustix::fs::statat(&self.dir, c"claim", AtFlags::SYMLINK_NOFOLLOW).expect("stat"));
         rustix::fs::unlinkat(&self.dir, c"claim", AtFlags::empty()).expect("unlink");
         ofd_lock(&self.arbiter, libc::F_UNLCK, 1);

@@ -9,8 +9,8 @@
 //! | 64.. | one byte per token taken | appended; holes are punched behind |
 //!
 //! A token is `epoch << 40 | size - 64`. Appends are atomic and the size never shrinks, so a token taken under the range
-//! lock is larger than every one taken under it before, without any lock that one stopped process could keep from
-//! another session's. A crash of the machine may lose appends that were never written back; the epoch makes up for that:
+//! lock is larger than every one taken under it before, without a lock through which one stopped process could hold up
+//! another session. A crash of the machine may lose appends that were never written back; the epoch makes up for that:
 //! it is raised and synced before the first token after a boot. Raising it is idempotent, so nobody waits for anybody.
 
 use crate::directory::Directory;
@@ -48,12 +48,6 @@ pub(crate) struct Arbiter {
     path: CString,
     /// The size up to which blocks have been freed.
     punched: AtomicU64,
-}
-
-/// What taking a token showed.
-pub(crate) enum Confirmed {
-    Current { token: u64 },
-    Replaced,
 }
 
 impl Arbiter {
@@ -138,24 +132,36 @@ impl Arbiter {
         ofd::unlock(&self.fd, ofd::Range::Byte(range.offset))
     }
 
-    /// Takes a token, then compares the path. The caller has the range.
+    /// Takes a fencing token. The caller has the range. `None`: somebody has truncated the file.
+    ///
+    /// The descriptor's position after its own append is at least the size that the append made, and at most the size of
+    /// the file now, so it is below every later holder's.
     ///
     /// # Errors
     ///
     /// `EFBIG` instead of a `SIGXFSZ` when `RLIMIT_FSIZE` is too small for a token or for a claim.
-    pub(crate) fn confirm(&self, directory: &Directory) -> sys::Result<Confirmed> {
+    pub(crate) fn take_token(&self) -> sys::Result<Option<u64>> {
         if let Some(limit) = sys::file::size_limit()
             && limit < sys::file::stat(&self.fd)?.size.max(BLOCK) + 1
         {
             return Err(Errno::FBIG);
         }
-        sys::file::append_byte(&self.fd)?;
+        let size = sys::file::append_byte(&self.fd)?;
+        self.punch(size);
+        let count = size.checked_sub(HEADER_LEN as u64).filter(|count| *count > 0);
+        Ok(count.map(|count| self.epoch << EPOCH_SHIFT | count))
+    }
+
+    /// Its path, for messages.
+    pub(crate) fn path(&self, directory: &Directory) -> PathBuf {
+        directory.path.join(self.path.to_string_lossy().as_ref())
+    }
+
+    /// Whether the arbiter's path names this file.
+    pub(crate) fn is_at_path(&self, directory: &Directory) -> sys::Result<bool> {
         match sys::file::stat_at(&directory.fd, &self.path) {
-            Ok(stat) if stat.inode == self.id.inode => {
-                self.punch(stat.size);
-                Ok(Confirmed::Current { token: self.epoch << EPOCH_SHIFT | (stat.size - HEADER_LEN as u64) })
-            }
-            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(Confirmed::Replaced),
+            Ok(stat) => Ok(stat.inode == self.id.inode),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
             Err(errno) => Err(errno),
         }
     }
@@ -221,7 +227,7 @@ fn create(directory: &Directory, state: &Fd, name: &CString) -> sys::Result<Fd> 
 fn raise_epoch(state: &Fd, name: &CString, stat: &Stat, record: &[u8]) -> sys::Result<()> {
     let fd = sys::file::open_existing(state, name)?;
     if sys::file::stat(&fd)?.inode != stat.inode {
-        return Ok(()); // Replaced meanwhile: confirming will notice.
+        return Ok(()); // Replaced meanwhile: the acquire will notice.
     }
     sys::file::write_at(&fd, record, RECORD.start as u64)?;
     sys::file::sync(&fd)

@@ -5,7 +5,7 @@
 //!
 //! Dropping an attempt gives back all that it has locked.
 
-use crate::arbiter::{Arbiter, Confirmed};
+use crate::arbiter::Arbiter;
 use crate::claim::{self, Claim};
 use crate::directory::Directory;
 use crate::error::{LockError, SystemError};
@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::holder::Holder;
 use crate::name::Session;
 use crate::payload::{Content, MAX_CLAIM_LEN};
-use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Step};
+use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Standing, Step};
 use crate::queue::Parker;
 use crate::request::Request;
 use crate::sys::{self, Errno, Fd, ofd::Attempted};
@@ -113,7 +113,11 @@ impl Attempt {
             Acquired::Fresh { token } => token,
             Acquired::Reclaimed { token, from } => {
                 let asker = &self.directory.process.asker;
-                let reason = verdict::reason(from, &self.content, asker, self.owner_process());
+                let owner = match from {
+                    Standing::OwnArbiter => OwnerProcess::Unknown,
+                    Standing::Foreign => self.owner_process(),
+                };
+                let reason = verdict::reason(from, &self.content, asker, owner);
                 let from = Holder::of(&self.content, asker);
                 request.record(&Event::Reclaimed { reason, from: Some(Box::new(from)) });
                 token
@@ -141,7 +145,8 @@ impl Attempt {
     fn perform(&mut self, operation: Operation, request: &Request) -> Result<Option<Completion>, LockError> {
         Ok(Some(match operation {
             Operation::LockArbiter => return self.try_lock_arbiter(),
-            Operation::ConfirmArbiter => self.confirm_arbiter()?,
+            Operation::TakeToken => Completion::Token(self.take_token()?),
+            Operation::CheckArbiter => self.check_arbiter(),
             Operation::ReopenArbiter => self.reopen_arbiter()?,
             Operation::PublishClaim { token } => self.publish(token, request)?,
             Operation::OpenClaim => self.open_claim()?,
@@ -155,7 +160,8 @@ impl Attempt {
             Operation::ProbeWriters => self.probe_writers(),
             Operation::WriteClaim { token } => self.write_claim(token, request)?,
             Operation::CheckClaim => claim::check(&self.directory, &self.session, self.claim().inode)?,
-            Operation::AwaitClaim(_) | Operation::AwaitGrace | Operation::UnlinkClaim | Operation::UnlockArbiter => {
+            Operation::UnlinkClaim => claim::unlink(&self.directory, &self.session)?,
+            Operation::AwaitClaim(_) | Operation::AwaitGrace | Operation::UnlockArbiter => {
                 unreachable!("{operation:?} is no step of an acquire that does not wait")
             }
         }))
@@ -184,11 +190,17 @@ impl Attempt {
         }
     }
 
-    fn confirm_arbiter(&self) -> Result<Completion, LockError> {
-        match self.arbiter().confirm(&self.directory) {
-            Ok(Confirmed::Current { token }) => Ok(Completion::ArbiterCurrent { token }),
-            Ok(Confirmed::Replaced) => Ok(Completion::ArbiterReplaced),
-            Err(errno) => Err(self.failed("take a fencing token for", errno).into()),
+    fn take_token(&self) -> Result<u64, LockError> {
+        let token = self.arbiter().take_token().map_err(|errno| self.failed("take a fencing token for", errno))?;
+        let truncated = || LockError::State { path: self.arbiter().path(&self.directory), found: "it was truncated" };
+        token.ok_or_else(truncated)
+    }
+
+    /// An arbiter that cannot be looked at counts as replaced: the claim is withdrawn, and opening the arbiter says why.
+    fn check_arbiter(&self) -> Completion {
+        match self.arbiter().is_at_path(&self.directory) {
+            Ok(true) => Completion::Done,
+            Ok(false) | Err(_) => Completion::Replaced,
         }
     }
 

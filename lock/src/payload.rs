@@ -3,7 +3,7 @@
 //! | Field | Type | Meaning |
 //! |---|---|---|
 //! | `pid` | integer > 0 | the holder, in its own PID namespace |
-//! | `createdAt` | RFC 3339, UTC | when the claim was written, by the holder's clock |
+//! | `createdAt` | RFC 3339, UTC, to the microsecond | when the claim was written, by the holder's clock |
 //! | `starttime` | integer >= 0 | clock ticks since boot, field 22 of `/proc/<pid>/stat` |
 //! | `v` | 2 | this format |
 //! | `nonce` | 32 hex digits | the holder's instance of this crate |
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The longest file that can be a claim, in bytes.
 pub const MAX_CLAIM_LEN: usize = 4096;
@@ -256,7 +256,7 @@ impl Payload {
         let string = || serde_json::from_str::<String>(json).ok();
         match index {
             0 => self.pid = integer().and_then(pid),
-            1 => self.created_at = string().and_then(|text| humantime::parse_rfc3339(&text).ok()),
+            1 => self.created_at = string().and_then(|text| created_at(&text)),
             2 => self.starttime = integer(),
             3 => self.version = integer(),
             4 => self.nonce = string().and_then(|text| parse_hex(&text)),
@@ -274,6 +274,13 @@ impl Payload {
 
 fn pid(number: u64) -> Option<u32> {
     u32::try_from(number).ok().filter(|pid| (1..=i32::MAX.unsigned_abs()).contains(pid))
+}
+
+/// Digits beyond the microsecond are dropped.
+fn created_at(text: &str) -> Option<SystemTime> {
+    let since = humantime::parse_rfc3339(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let micros = u64::try_from(since.as_micros()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
 }
 
 /// Two or three lines, each ended: pid, host name, and from version 3.29 on a start instant (py-filelock, `_soft.py`).

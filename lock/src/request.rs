@@ -108,12 +108,17 @@ impl Pending {
     /// Runs the attempt; if it has to wait, a thread does the waiting, and this becomes the first waiter for it.
     fn advance(&mut self, mut attempt: Box<Attempt>) -> Option<Result<Arc<Hold>, LockError>> {
         let range = self.request.session.range;
-        match attempt.run(&self.request) {
+        let mut progress = attempt.run(&self.request);
+        if matches!(progress, Ok(Progress::Blocked(_))) && !self.contended {
+            let (directory, session) = (Arc::clone(&self.request.directory), Arc::clone(&self.request.session));
+            self.report_contention(|| directory.holder(&session));
+            // Reading the holder's claim takes longer than most holds, and a thread costs more than another look.
+            progress = attempt.run(&self.request);
+        }
+        match progress {
             Ok(Progress::Held(held)) => Some(Ok(Hold::begin(&self.request, held))),
             Ok(Progress::Blocked(operation)) => {
                 let directory = Arc::clone(&self.request.directory);
-                let session = Arc::clone(&self.request.session);
-                self.report_contention(|| directory.holder(&session));
                 self.stage = Stage::Waiting(directory.queues.wait_first(range, &attempt.parker));
                 if let Err(error) = wait_in_thread(attempt, operation) {
                     self.give_up();

@@ -10,15 +10,17 @@
 //! | [`history`] | the shared record of what happened, in one total order |
 //! | [`oracle`] | reads a history once and finds two owners, lost updates and repeated tokens |
 //! | [`verdict`] | what follows from the oracle's findings: valid, violation or inconclusive |
+//! | [`model`] | an exhaustive search over the lock's own state machines on a simulated kernel |
 //! | [`cli`] | the commands, their options and their exit codes |
 //! | `supervisor`, `crew`, `nemesis` | one run: the loop, its worker processes, and the faults |
 //! | `worker`, `peers` | one worker process, and the locks that it can use |
 //! | `figures`, `report`, `progress`, `selftest` | numbers, and how people see them |
 //!
-//! Not here: anything that trusts the lock under test. Only `peers` imports it.
+//! Not here: anything that trusts the lock under test. Only `peers` and `model` import it.
 
 pub mod cli;
 pub mod history;
+pub mod model;
 pub mod oracle;
 pub mod verdict;
 

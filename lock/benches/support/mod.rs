@@ -22,9 +22,12 @@ pub fn places() -> Vec<(String, TempDir)> {
 }
 
 fn file_system(path: &Path) -> String {
-    let output = std::process::Command::new("stat").args(["-f", "-c", "%T"]).arg(path).output();
-    let name = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    name.unwrap_or_else(|_| "unknown".into())
+    let output = std::process::Command::new("df").arg("--output=fstype").arg(path).output();
+    let name = output.ok().and_then(|output| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().nth(1).map(|line| line.trim().to_owned())
+    });
+    name.unwrap_or_else(|| "unknown".into())
 }
 
 /// The machine, in a line.

@@ -2,10 +2,9 @@
 //!
 //! | State | Operation | Completion → next state |
 //! |---|---|---|
-//! | `Arbitrate` | lock the arbiter range | done → `Confirm` |
-//! | `Confirm` | token; compare the path | current → `Publish` · replaced → `Reopen` |
-//! | `Reopen` | unlock, open the path's arbiter | done → `Arbitrate` |
-//! | `Publish` | create the claim, complete and locked | done → HOLD · exists → `Open` |
+//! | `Arbitrate` | lock the arbiter range | done → `Token` |
+//! | `Token` | take a token | token → `Publish` |
+//! | `Publish` | create the claim, complete and locked | done → `Settle` · exists → `Open` |
 //! | `Open` | open the claim | opened → `Lock` · gone → `Publish` · busy, unknown → `Await` |
 //! | `Lock` | try the claim's lock | done → `Read` · busy → `Close`, then `Await` |
 //! | `Read` | read it | own arbiter, or its grace is over → `Write` · foreign → `Pin` |
@@ -14,7 +13,14 @@
 //! | `Grace` | wait the grace | elapsed → `Open` with the grace noted · woken → `Open` |
 //! | `Await` | wait for a change | woken → `Open` |
 //! | `Write` | overwrite it | done → `Check` |
-//! | `Check` | compare the path | done → HOLD · gone, replaced → `Close`, then `Publish` |
+//! | `Check` | compare the path | done → `Settle` · gone, replaced → `Close`, then `Publish` |
+//! | `Settle` | compare the arbiter's path | done → HOLD · replaced → `Withdraw` |
+//! | `Withdraw` | compare the path | done → `Remove` · gone, replaced → `Close`, then `Reopen` |
+//! | `Remove` | remove the path | done, gone → `Close`, then `Reopen` |
+//! | `Reopen` | unlock, open the path's arbiter | done → `Arbitrate` |
+//!
+//! The arbiter's path is compared once the claim is there, not before: a process that stopped in between would hold
+//! under an arbiter that is gone, beside a holder under the new one whose claim was deleted meanwhile.
 //!
 //! The grace is noted for one inode, and that inode stays pinned until the machine ends or opens another one:
 //! a number that came back after a reuse would let a second owner's late unlink remove our claim.
@@ -52,7 +58,7 @@ pub enum Acquired {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum State {
     Arbitrate,
-    Confirm,
+    Token,
     Reopen,
     Publish,
     Open,
@@ -65,12 +71,16 @@ enum State {
     Await(Refusal),
     Write(Standing),
     Check(Standing),
+    Settle(Option<Standing>),
+    Withdraw,
+    Remove,
     Hold(Option<Standing>),
 }
 
 /// What follows once the claim is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Next {
+    Reopen,
     Publish,
     Open,
     Probe(Inode),
@@ -119,7 +129,7 @@ impl Machine for Acquire {
         let token = self.token;
         Step::Do(match self.state {
             State::Arbitrate => Operation::LockArbiter,
-            State::Confirm => Operation::ConfirmArbiter,
+            State::Token => Operation::TakeToken,
             State::Reopen => Operation::ReopenArbiter,
             State::Publish => Operation::PublishClaim { token },
             State::Open => Operation::OpenClaim,
@@ -131,7 +141,9 @@ impl Machine for Acquire {
             State::Grace(_) => Operation::AwaitGrace,
             State::Await(refusal) => Operation::AwaitClaim(refusal),
             State::Write(_) => Operation::WriteClaim { token },
-            State::Check(_) => Operation::CheckClaim,
+            State::Check(_) | State::Withdraw => Operation::CheckClaim,
+            State::Settle(_) => Operation::CheckArbiter,
+            State::Remove => Operation::UnlinkClaim,
             State::Hold(None) => return Step::Done(Acquired::Fresh { token }),
             State::Hold(Some(from)) => return Step::Done(Acquired::Reclaimed { token, from }),
         })
@@ -140,14 +152,13 @@ impl Machine for Acquire {
     fn resume(&mut self, completion: Completion) {
         use Completion as C;
         self.state = match (self.state, completion) {
-            (State::Arbitrate, C::Done) => State::Confirm,
-            (State::Confirm, C::ArbiterCurrent { token }) => {
+            (State::Arbitrate, C::Done) => State::Token,
+            (State::Token, C::Token(token)) => {
                 self.token = token;
                 State::Publish
             }
-            (State::Confirm, C::ArbiterReplaced) => State::Reopen,
             (State::Reopen, C::Done) => State::Arbitrate,
-            (State::Publish, C::Done) => State::Hold(None),
+            (State::Publish, C::Done) => State::Settle(None),
             (State::Publish, C::Exists) => State::Open,
             (State::Open, C::Opened { inode }) => self.after_open(inode),
             (State::Open, C::Gone) => {
@@ -161,6 +172,7 @@ impl Machine for Acquire {
             (State::Pin(inode), C::Done) => State::Close(Next::Probe(inode)),
             (State::Pin(_), C::Gone) => State::Close(Next::Open),
             (State::Close(next), C::Done) => match next {
+                Next::Reopen => State::Reopen,
                 Next::Publish => State::Publish,
                 Next::Open => State::Open,
                 Next::Probe(inode) => State::Probe(inode),
@@ -175,7 +187,14 @@ impl Machine for Acquire {
                 State::Open
             }
             (State::Write(from), C::Done) => State::Check(from),
-            (State::Check(from), C::Done) => State::Hold(Some(from)),
+            (State::Check(from), C::Done) => State::Settle(Some(from)),
+            (State::Settle(from), C::Done) => State::Hold(from),
+            (State::Settle(_), C::Replaced) => State::Withdraw,
+            (State::Withdraw, C::Done) => State::Remove,
+            (State::Withdraw, C::Gone | C::Replaced) | (State::Remove, C::Done | C::Gone) => {
+                self.graced = None;
+                State::Close(Next::Reopen)
+            }
             (State::Check(_), C::Gone | C::Replaced) => {
                 self.graced = None;
                 State::Close(Next::Publish)

@@ -35,8 +35,10 @@ pub struct Inode {
 pub enum Operation {
     /// Take the OFD write lock on the session's range of the open arbiter.
     LockArbiter,
-    /// Take a fencing token from the open arbiter, then see whether the arbiter's path still names it.
-    ConfirmArbiter,
+    /// Take a fencing token from the open arbiter.
+    TakeToken,
+    /// See whether the arbiter's path still names the open one.
+    CheckArbiter,
     /// Unlock the range and open the arbiter that the path names now, creating it where there is none.
     ReopenArbiter,
     /// Give a complete, locked claim its name, if the name is free. One atomic step: the file has no name before.
@@ -78,13 +80,8 @@ pub enum Operation {
 pub enum Completion {
     /// It did what it says.
     Done,
-    /// [`Operation::ConfirmArbiter`]: the arbiter is the one at the path; here is a token.
-    ArbiterCurrent {
-        /// The fencing token taken.
-        token: u64,
-    },
-    /// [`Operation::ConfirmArbiter`]: the path names another file, or none.
-    ArbiterReplaced,
+    /// [`Operation::TakeToken`]: here it is.
+    Token(u64),
     /// [`Operation::PublishClaim`]: the name is taken.
     Exists,
     /// [`Operation::OpenClaim`]: open.
@@ -94,7 +91,7 @@ pub enum Completion {
     },
     /// The path names no file. For an operation on a file that is open or pinned: it names another one or none.
     Gone,
-    /// [`Operation::CheckClaim`]: the path names another file.
+    /// [`Operation::CheckClaim`]: the path names another file. [`Operation::CheckArbiter`]: another one, or none.
     Replaced,
     /// Somebody else has the lock or the lease that this needs.
     Busy,

@@ -134,18 +134,9 @@ pub(crate) fn punch_hole(file: impl AsFd, offset: u64, len: u64) -> Result<()> {
     fs::fallocate(file, fs::FallocateFlags::PUNCH_HOLE | fs::FallocateFlags::KEEP_SIZE, offset, len)
 }
 
-/// Reads from the start until `buffer` is full or the file ends: pread(2).
+/// Reads from the start: pread(2). A regular file gives all it has, up to the length of `buffer`, at once.
 pub(crate) fn read_start(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match rustix::io::pread(&file, &mut buffer[filled..], filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(filled)
+    rustix::io::pread(file, buffer, 0)
 }
 
 /// One pwrite(2) of everything; regular files take it whole or the disk is full.
@@ -160,10 +151,10 @@ pub(crate) fn write_at(file: impl AsFd, bytes: &[u8], offset: u64) -> Result<()>
     }
 }
 
-/// One write(2) of one byte at the end of a file that was opened for appending.
-pub(crate) fn append_byte(file: impl AsFd) -> Result<()> {
-    match rustix::io::write(file, b".")? {
-        1 => Ok(()),
+/// One write(2) of one byte at the end of a file that was opened for appending, and where that end is now: lseek(2).
+pub(crate) fn append_byte(file: impl AsFd) -> Result<u64> {
+    match rustix::io::write(&file, b".")? {
+        1 => fs::tell(file),
         _ => Err(Errno::NOSPC),
     }
 }
