@@ -220,6 +220,9 @@ impl Oracle {
                 self.findings.kills += 1;
                 let life = self.lives.entry(incarnation).or_default();
                 life.killed = true;
+                for suspected in &mut life.suspected {
+                    suspected.story.push(now);
+                }
                 if let Some(lock) = life.inside.and_then(|index| self.locks.get_mut(usize::from(index)))
                     && lock.close(incarnation)
                 {

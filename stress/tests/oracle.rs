@@ -116,6 +116,13 @@ fn two_owners_are_found_once_and_named() {
 }
 
 #[test]
+fn the_story_tells_the_kill_that_ended_the_first_hold() {
+    let findings = judge("A acquired, B acquired, A kill, B releasing, A exit=-9.", None);
+    let told: Vec<_> = findings.stories[0].story.iter().map(|told| told.record.event.name()).collect();
+    assert!(told.ends_with(&["acquired", "kill", "exit"]), "{}", findings.stories[0]);
+}
+
+#[test]
 fn three_owners_are_two_violations() {
     let findings = judge("A acquired, B acquired, C acquired, A releasing, B releasing, C releasing.", None);
     assert_eq!(findings.violations, 2);

@@ -186,6 +186,18 @@ fn two_runs_do_not_share_a_directory() {
     assert!(dir.path().join("results.json").exists());
 }
 
+#[test]
+fn a_worker_that_dies_of_something_else_makes_the_run_inconclusive() {
+    let dir = temporary();
+    let path = dir.path().to_str().expect("temporary paths are UTF-8");
+    let mut run = start(&["run", "--dir", path, "--duration", "60s", "--kill-rate", "0"]);
+    wait_for("the workers", || records(dir.path()) > 100 && workers_of(path).len() == 8);
+    kill(workers_of(path)[0], Signal::SIGKILL).expect("it can be killed");
+    assert_eq!(run.wait().expect("it can be waited for").code(), Some(2));
+    let results = fs::read_to_string(dir.path().join("results.json")).expect("it is there");
+    assert!(results.contains("ended on its own"), "{results}");
+}
+
 /// Also those that are stopped when it happens.
 #[test]
 fn a_supervisor_that_is_killed_leaves_no_workers() {
@@ -197,10 +209,10 @@ fn a_supervisor_that_is_killed_leaves_no_workers() {
         let dir = temporary();
         let path = dir.path().to_str().expect("temporary paths are UTF-8");
         let mut run = start(&[&["run", "--dir", path, "--duration", "60s", "--kill-rate", "0"], extra].concat());
-        wait_for("the workers", || records(dir.path()) > 100 && workers_of(path) == 8);
+        wait_for("the workers", || records(dir.path()) > 100 && workers_of(path).len() == 8);
         run.kill().expect("it can be killed");
         run.wait().expect("it can be waited for");
-        wait_for("the workers' end", || workers_of(path) == 0);
+        wait_for("the workers' end", || workers_of(path).is_empty());
     }
 }
 
@@ -230,13 +242,13 @@ fn records(dir: &Path) -> u64 {
     fs::metadata(dir.join("history.jsonl")).map_or(0, |history| history.len() / 128)
 }
 
-/// How many live processes are workers of the run in this directory.
-fn workers_of(dir: &str) -> usize {
-    let processes = fs::read_dir("/proc").expect("/proc is there").flatten();
-    let lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
-    lines
-        .filter(|line| {
-            String::from_utf8_lossy(line).contains("\0worker\0--worker") && String::from_utf8_lossy(line).contains(dir)
-        })
-        .count()
+/// The live processes that are workers of the run in this directory.
+fn workers_of(dir: &str) -> Vec<Pid> {
+    let is_worker = |line: Vec<u8>| {
+        let line = String::from_utf8_lossy(&line);
+        line.contains("\0worker\0--worker") && line.contains(dir)
+    };
+    let pids = fs::read_dir("/proc").expect("/proc is there").flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw));
+    pids.filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(is_worker)).collect()
 }
