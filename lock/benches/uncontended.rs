@@ -22,13 +22,17 @@ const PAYLOAD: usize = 384;
 struct Bare {
     dir: OwnedFd,
     arbiter: File,
+    /// Has a second name, so that it can be linked again and again.
+    claim: File,
 }
 
 impl Bare {
     fn new(path: &Path) -> Self {
         let dir = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).expect("open");
         let arbiter = File::options().create(true).append(true).read(true).open(path.join("arbiter")).expect("create");
-        Self { dir, arbiter }
+        let claim = File::create(path.join("spare")).expect("create");
+        ofd_lock(&claim, libc::F_WRLCK, 0);
+        Self { dir, arbiter, claim }
     }
 
     fn acquire_and_release(&self, payload: &[u8]) {
@@ -36,17 +40,12 @@ impl Bare {
         black_box(rustix::process::getrlimit(rustix::process::Resource::Fsize));
         rustix::io::write(&self.arbiter, b".").expect("append");
         black_box(rustix::fs::tell(&self.arbiter).expect("position"));
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let claim = rustix::fs::openat(&self.dir, c".", flags, Mode::from_raw_mode(0o644)).expect("create");
-        black_box(rustix::fs::fstat(&claim).expect("stat"));
-        ofd_lock(&claim, libc::F_WRLCK, 0);
-        rustix::io::pwrite(&claim, payload, 0).expect("write");
-        rustix::fs::linkat(&claim, c"", &self.dir, c"claim", AtFlags::EMPTY_PATH).expect("link");
+        rustix::io::pwrite(&self.claim, payload, 0).expect("write");
+        rustix::fs::linkat(&self.claim, c"", &self.dir, c"claim", AtFlags::EMPTY_PATH).expect("link");
         black_box(rustix::fs::statat(&self.dir, c"arbiter", AtFlags::SYMLINK_NOFOLLOW).expect("stat"));
         black_box(rustix::fs::statat(&self.dir, c"claim", AtFlags::SYMLINK_NOFOLLOW).expect("stat"));
         rustix::fs::unlinkat(&self.dir, c"claim", AtFlags::empty()).expect("unlink");
         ofd_lock(&self.arbiter, libc::F_UNLCK, 1);
-        drop(claim);
     }
 }
 

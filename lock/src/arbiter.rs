@@ -176,8 +176,8 @@ impl Arbiter {
     }
 }
 
-/// `None` if it was removed meanwhile.
-fn open_state_directory(directory: &Directory) -> Result<Option<Fd>, LockError> {
+/// The state directory, made if it is missing. `None` if it was removed meanwhile.
+pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<Fd>, LockError> {
     let name = c_string(STATE_DIRECTORY.to_owned());
     let failed = |errno| refused(errno, directory.path.join(STATE_DIRECTORY));
     let opened = match sys::file::open_subdirectory(&directory.fd, &name) {

@@ -148,17 +148,28 @@ impl Attempt {
             Operation::ReadClaim => self.read_claim()?,
             Operation::PinClaim => self.pin_claim()?,
             Operation::CloseClaim => {
-                self.claim = None;
+                self.close_claim();
                 Completion::Done
             }
             Operation::ProbeWriters => self.probe_writers(),
             Operation::WriteClaim { token } => self.write_claim(token, request)?,
-            Operation::CheckClaim => claim::check(&self.directory, &self.session, self.claim().inode)?,
+            Operation::CheckClaim => self.check_claim()?,
             Operation::UnlinkClaim => claim::unlink(&self.directory, &self.session)?,
             Operation::AwaitClaim(_) | Operation::AwaitGrace | Operation::UnlockArbiter => {
                 unreachable!("{operation:?} is no step of an acquire that does not wait")
             }
         }))
+    }
+
+    fn check_claim(&mut self) -> Result<Completion, LockError> {
+        let claim = self.claim.as_mut().expect("the machine checks only an open claim");
+        Ok(claim::check(&self.directory, &self.session, claim)?)
+    }
+
+    fn close_claim(&mut self) {
+        if let Some(claim) = self.claim.take() {
+            self.directory.spare.put_back(&self.directory, claim);
+        }
     }
 
     fn claim(&self) -> &Claim {
@@ -243,12 +254,16 @@ impl Attempt {
 
     fn read_claim(&mut self) -> Result<Completion, LockError> {
         let mut buffer = [0; MAX_CLAIM_LEN + 1];
-        let claim = self.claim();
+        let (claim, links) = (self.claim(), self.claim().links);
         let len = sys::file::read_start(&claim.fd, &mut buffer).map_err(|errno| self.failed("read", errno))?;
         self.content = Content::classify(&buffer[..len]);
-        if self.content == Content::NotAClaim {
-            let path = self.directory.claim_path(&self.session);
-            return Err(LockError::NotAClaim { path, found: "its content is not what a lock writes" });
+        let refused = match &self.content {
+            Content::NotAClaim => Some("its content is not what a lock writes"),
+            content if links > 1 && !content.is_ours() => Some(claim::ANOTHER_LINK),
+            _ => None,
+        };
+        if let Some(found) = refused {
+            return Err(LockError::NotAClaim { path: self.directory.claim_path(&self.session), found });
         }
         if let Some(claim) = &mut self.claim {
             claim.size = len as u64;
@@ -340,7 +355,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if self.directory.process.is_current() {
-            self.claim = None;
+            self.close_claim();
             self.unlock_arbiter();
         }
     }

@@ -8,44 +8,80 @@ use crate::protocol::{Completion, Inode};
 use crate::sys::file::{Kind, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
 
+/// Why a file with a second name is refused, unless it is a claim of this crate, whose second name is its spare's.
+pub(crate) const ANOTHER_LINK: &str = "a file with another hard link";
+
 /// A claim that this process has open, locked or not.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) fd: Fd,
     pub(crate) inode: Inode,
     pub(crate) size: u64,
+    pub(crate) links: u64,
+    /// It is this process's spare.
+    pub(crate) spare: bool,
+    /// When it was last looked at, it was as this process had made it.
+    pub(crate) intact: bool,
 }
 
-/// Makes a claim without a name, complete and locked, and names it. `None` if the name is taken.
+/// Names a claim that is complete and locked: the spare, or a new one. `None` if the name is taken.
 pub(crate) fn publish(
     directory: &Directory,
     session: &Session,
     payload: &Payload,
 ) -> Result<Option<Claim>, SystemError> {
     let failed = |operation| move |errno| directory.failed(operation, session, errno);
-    let permissions = directory.file_permissions();
-    let fd = sys::file::create_unnamed(&directory.fd, permissions, false).map_err(failed("create the claim"))?;
-    let stat = sys::file::stat(&fd).map_err(failed("look at the new claim"))?;
-    if stat.permissions != permissions {
-        sys::file::set_permissions(&fd, permissions).map_err(failed("set the permissions of the claim"))?;
-    }
-    ofd::try_lock(&fd, ofd::Range::All).map_err(failed("lock the new claim"))?;
-    let bytes = payload.encode(0);
-    sys::file::write_at(&fd, &bytes, 0).map_err(failed("write the claim"))?;
-    match sys::file::link(&fd, &directory.fd, &session.claim) {
-        Ok(()) => Ok(Some(Claim { fd, inode: stat.inode, size: bytes.len() as u64 })),
-        Err(Errno::EXIST) => Ok(None),
-        Err(errno) => Err(directory.failed("name the claim", session, errno)),
+    loop {
+        let mut claim = match directory.spare.take() {
+            Some(spare) => spare,
+            None => directory.spare.adopt(directory, create(directory).map_err(failed("create the claim"))?),
+        };
+        let bytes = payload.encode(usize::try_from(claim.size).unwrap_or(MAX_CLAIM_LEN));
+        let named = sys::file::write_at(&claim.fd, &bytes, 0)
+            .map_err(failed("write the claim"))
+            .map(|()| sys::file::link(&claim.fd, &directory.fd, &session.claim));
+        claim.size = bytes.len() as u64;
+        match named {
+            Ok(Ok(())) => return Ok(Some(claim)),
+            Ok(Err(Errno::EXIST)) => {
+                directory.spare.put_back(directory, claim);
+                return Ok(None);
+            }
+            // The spare's own name was removed, and with it the last one.
+            Ok(Err(Errno::NOENT)) if claim.spare => directory.spare.discard(directory, &claim),
+            Ok(Err(errno)) => return Err(directory.failed("name the claim", session, errno)),
+            Err(error) => {
+                directory.spare.put_back(directory, claim);
+                return Err(error);
+            }
+        }
     }
 }
 
+/// A new claim, locked and without a name.
+fn create(directory: &Directory) -> sys::Result<Claim> {
+    let permissions = directory.file_permissions();
+    let fd = sys::file::create_unnamed(&directory.fd, permissions, false)?;
+    let stat = sys::file::stat(&fd)?;
+    if stat.permissions != permissions {
+        sys::file::set_permissions(&fd, permissions)?;
+    }
+    ofd::try_lock(&fd, ofd::Range::All)?;
+    Ok(Claim { fd, inode: stat.inode, size: 0, links: 0, spare: false, intact: true })
+}
+
 /// Which file the path names, compared with the one that is meant.
-pub(crate) fn check(directory: &Directory, session: &Session, inode: Inode) -> Result<Completion, SystemError> {
-    Ok(match directory.claim_inode(session)? {
-        Some(found) if found == inode => Completion::Done,
-        Some(_) => Completion::Replaced,
-        None => Completion::Gone,
-    })
+pub(crate) fn check(directory: &Directory, session: &Session, claim: &mut Claim) -> Result<Completion, SystemError> {
+    claim.intact = false;
+    let stat = match sys::file::stat_at(&directory.fd, &session.claim) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return Ok(Completion::Gone),
+        Err(errno) => return Err(directory.failed("look at the claim", session, errno)),
+    };
+    // Two names: the claim's and the spare's.
+    let as_made = stat.size == claim.size && stat.links == 2 && stat.permissions == directory.file_permissions();
+    claim.intact = stat.inode == claim.inode && as_made;
+    Ok(if stat.inode == claim.inode { Completion::Done } else { Completion::Replaced })
 }
 
 /// Removes the claim's path.
@@ -74,10 +110,10 @@ pub(crate) fn open(directory: &Directory, session: &Session) -> Result<Result<Cl
     match stat {
         Stat { kind, .. } if kind != Kind::Regular => Err(not_a_claim("a FIFO or a device")),
         Stat { links: 0, .. } => Ok(Err(Completion::Gone)),
-        Stat { links, .. } if links > 1 => Err(not_a_claim("a file with another hard link")),
+        Stat { links, .. } if links > 2 => Err(not_a_claim(ANOTHER_LINK)),
         Stat { uid, .. } if !directory.accepts_owner(uid) => Err(not_a_claim("a file of another user")),
         Stat { size, .. } if size > MAX_CLAIM_LEN as u64 => Err(not_a_claim("a file of more than 4 KiB")),
-        Stat { inode, size, .. } => Ok(Ok(Claim { fd, inode, size })),
+        Stat { inode, size, links, .. } => Ok(Ok(Claim { fd, inode, size, links, spare: false, intact: false })),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::payload::{Content, MAX_CLAIM_LEN};
 use crate::process::Process;
 use crate::protocol::Inode;
 use crate::queue::Queues;
+use crate::spare::Spare;
 use crate::sys::file::Stat;
 use crate::sys::{self, Errno, Fd};
 use std::path::{Path, PathBuf};
@@ -22,12 +23,23 @@ pub(crate) struct Directory {
     pub(crate) process: &'static Process,
     arbiters: [Mutex<Option<Arc<Arbiter>>>; SHARDS],
     pub(crate) queues: Queues,
+    pub(crate) spare: Spare,
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if self.process.is_current()
+            && let Some(claim) = self.spare.take()
+        {
+            self.spare.discard(self, &claim);
+        }
+    }
 }
 
 impl Directory {
     pub(crate) fn new(fd: Fd, path: &Path, stat: Stat, process: &'static Process) -> Self {
         let arbiters = [const { Mutex::new(None) }; SHARDS];
-        Self { fd, path: path.to_owned(), stat, process, arbiters, queues: Queues::default() }
+        Self { fd, path: path.to_owned(), stat, process, arbiters, queues: Queues::default(), spare: Spare::default() }
     }
 
     /// The permission bits of files made here: what the directory's users may do, none may execute.

@@ -9,6 +9,7 @@ use crate::event::{Event, ReleaseOutcome};
 use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, Release, Released, Step};
 use crate::request::Request;
 use crate::sys;
+use crate::sys::inotify::WatchId;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -22,6 +23,8 @@ pub(crate) struct Hold {
     /// `None` once it is released. Healing and releasing exclude each other here.
     claim: Mutex<Option<Claim>>,
     loss: Mutex<Loss>,
+    /// The watch on the claim, once the hold is old enough to have one.
+    watch: Mutex<Option<WatchId>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +53,7 @@ impl Hold {
             since,
             claim: Mutex::new(Some(new.claim)),
             loss: Mutex::default(),
+            watch: Mutex::default(),
         });
         request.record(&Event::Acquired { token: new.token, waited });
         request.directory.process.watcher.look_after(&hold);
@@ -74,11 +78,12 @@ impl Hold {
     }
 
     /// Ends the hold. The turn passes on last.
-    pub(crate) fn release(&self) -> Result<(), ReleaseError> {
+    pub(crate) fn release(self: &Arc<Self>) -> Result<(), ReleaseError> {
         if !self.is_ours() {
             return Err(ReleaseError::Forked);
         }
         let Some(claim) = self.claim().take() else { return Ok(()) };
+        self.directory().process.watcher.stop_looking_after(self);
         let result = self.run_release(claim);
         self.request.directory.queues.pass_on(self.request.session.range);
         let outcome = match &result {
@@ -113,8 +118,8 @@ impl Hold {
 
     fn perform(&self, operation: Operation, claim: &mut Option<Claim>) -> Result<Completion, SystemError> {
         let Request { directory, session, .. } = &self.request;
-        Ok(match (operation, &claim) {
-            (Operation::CheckClaim, Some(claim)) => claim::check(directory, session, claim.inode)?,
+        Ok(match (operation, &mut *claim) {
+            (Operation::CheckClaim, Some(claim)) => claim::check(directory, session, claim)?,
             (Operation::UnlinkClaim, _) => claim::unlink(directory, session)?,
             (Operation::UnlockArbiter, _) => {
                 self.arbiter
@@ -123,13 +128,17 @@ impl Hold {
                 Completion::Done
             }
             (Operation::CloseClaim, _) => {
-                *claim = None;
+                if let Some(claim) = claim.take() {
+                    directory.spare.put_back(directory, claim);
+                }
                 Completion::Done
             }
             (Operation::PublishClaim { token }, _) => {
                 match claim::publish(directory, session, &self.request.payload(self.arbiter.id, token))? {
                     Some(fresh) => {
-                        *claim = Some(fresh);
+                        if let Some(deleted) = claim.replace(fresh) {
+                            directory.spare.put_back(directory, deleted);
+                        }
                         Completion::Done
                     }
                     None => Completion::Exists,
@@ -195,6 +204,15 @@ impl Hold {
             loss.wakers.push(context.waker().clone());
         }
         Poll::Pending
+    }
+
+    /// Returns the watch that it had before.
+    pub(crate) fn set_watch(&self, watch: WatchId) -> Option<WatchId> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).replace(watch)
+    }
+
+    pub(crate) fn take_watch(&self) -> Option<WatchId> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn claim(&self) -> MutexGuard<'_, Option<Claim>> {

@@ -79,6 +79,7 @@ mod process;
 pub mod protocol;
 mod queue;
 mod request;
+mod spare;
 mod sys;
 #[cfg(test)]
 mod tests;

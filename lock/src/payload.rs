@@ -118,6 +118,12 @@ impl Content {
         }
     }
 
+    /// Whether it is a claim in the format of this crate.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.payload().is_some_and(|payload| payload.version == Some(FORMAT) && payload.arbiter.is_some())
+    }
+
     /// Whether the claim is backed by this arbiter, in this boot.
     #[must_use]
     pub fn standing(&self, arbiter: &ArbiterId, boot_id: &[u8; 16]) -> Standing {

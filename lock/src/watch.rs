@@ -156,12 +156,35 @@ impl Watcher {
         if hold.age() < WATCH_AFTER {
             return false;
         }
-        let watched = self.subscribe(hold.directory(), &hold.request.session, Subscriber::Hold(Arc::downgrade(hold)));
+        let watch = self.subscribe(hold.directory(), &hold.request.session, Subscriber::Hold(Arc::downgrade(hold)));
+        // A restored claim is another file than the one that was watched.
+        if let Some(before) = watch.and_then(|watch| hold.set_watch(watch)).filter(|before| Some(*before) != watch) {
+            self.unsubscribe(before, &Subscriber::Hold(Arc::downgrade(hold)));
+        }
         // Only after the watch is there: what happened before it is seen now.
-        match hold.heal() {
-            Ok(Looked::Over) => true,
-            Ok(Looked::Holding) => watched.is_some(),
-            Err(_) => false,
+        let looked = hold.heal().ok();
+        if looked == Some(Looked::Over) {
+            self.stop_looking_after(hold);
+            return true;
+        }
+        watch.is_some() && looked.is_some()
+    }
+
+    /// Ends the watch of a hold that is over: a claim that is kept as a spare would go on reporting.
+    pub(crate) fn stop_looking_after(&self, hold: &Arc<Hold>) {
+        if let Some(watch) = hold.take_watch() {
+            self.unsubscribe(watch, &Subscriber::Hold(Arc::downgrade(hold)));
+        }
+    }
+
+    fn unsubscribe(&self, id: WatchId, subscriber: &Subscriber) {
+        let mut watches = lock(&self.watches);
+        let Some(subscribers) = watches.get_mut(&id) else { return };
+        subscribers.retain(|other| !other.is(subscriber));
+        if subscribers.is_empty() {
+            watches.remove(&id);
+            // Fails only for a watch that the kernel ended itself.
+            self.inotify.unwatch(id).ok();
         }
     }
 }
@@ -178,17 +201,7 @@ impl Subscriber {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        let mut watches = lock(&self.watcher.watches);
-        let Some(subscribers) = watches.get_mut(&self.id) else { return };
-        subscribers.retain(|subscriber| match subscriber {
-            Subscriber::Waiter(parker) => !Arc::ptr_eq(parker, &self.parker),
-            Subscriber::Hold(_) => true,
-        });
-        if subscribers.is_empty() {
-            watches.remove(&self.id);
-            // Fails only for a watch that the kernel ended itself.
-            self.watcher.inotify.unwatch(self.id).ok();
-        }
+        self.watcher.unsubscribe(self.id, &Subscriber::Waiter(Arc::clone(&self.parker)));
     }
 }
 

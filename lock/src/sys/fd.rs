@@ -23,6 +23,11 @@ impl Fd {
 }
 
 impl Fd {
+    /// The same description under a number of at least this, if there is one.
+    pub(crate) fn at_least(self, number: i32) -> Self {
+        Self::open(|| rustix::io::fcntl_dupfd_cloexec(&self, number)).unwrap_or(self)
+    }
+
     /// The same description under the lowest free number: fcntl(2), `F_DUPFD_CLOEXEC`.
     pub(crate) fn lowest(self) -> super::Result<Self> {
         Self::open(|| rustix::io::fcntl_dupfd_cloexec(&self, 0))

@@ -3,7 +3,7 @@
 use super::{Errno, Fd, Result};
 use crate::protocol::Inode;
 use rustix::fs::{self, AtFlags, Mode, OFlags};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,16 +92,29 @@ static EMPTY_PATH_REFUSED: AtomicBool = AtomicBool::new(false);
 ///
 /// # Errors
 ///
-/// `EEXIST` if it is not.
+/// `EEXIST` if it is not; `ENOENT` if the file had a name and has none any more.
 pub(crate) fn link(file: impl AsFd, dir: impl AsFd, name: &CStr) -> Result<()> {
     if !EMPTY_PATH_REFUSED.load(Ordering::Relaxed) {
         match fs::linkat(&file, c"", &dir, name, AtFlags::EMPTY_PATH) {
-            Err(Errno::NOENT) => EMPTY_PATH_REFUSED.store(true, Ordering::Relaxed),
+            Err(Errno::NOENT) => {}
             result => return result,
         }
     }
     let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-    fs::linkat(fs::CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW)
+    let linked = fs::linkat(fs::CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW);
+    if linked.is_ok() {
+        EMPTY_PATH_REFUSED.store(true, Ordering::Relaxed);
+    }
+    linked
+}
+
+/// The names in a directory that begin with `prefix`: getdents64(2).
+pub(crate) fn names(dir: impl AsFd, prefix: &str, most: usize) -> Result<Vec<CString>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let entries = fs::Dir::new(fs::openat(dir, c".", flags, Mode::empty())?)?;
+    let name = |entry: fs::DirEntry| entry.file_name().to_owned();
+    let wanted = |name: &CString| name.to_bytes().starts_with(prefix.as_bytes());
+    Ok(entries.filter_map(|entry| entry.ok().map(name)).filter(wanted).take(most).collect())
 }
 
 /// unlinkat(2).

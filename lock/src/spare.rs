@@ -1,0 +1,106 @@
+//! The spare: a claim file that a process keeps, locked, between its holds, so that a hold costs no new inode.
+//!
+//! A file whose last name is gone cannot be named again, so a spare has a second name, `.session-lock/spare-<nonce>`, for as
+//! long as it is kept. Publishing links it to the claim's path, by descriptor and never by that name; releasing unlinks
+//! the claim's path as ever. So nothing of the protocol changes but where a complete, locked claim comes from.
+//!
+//! A process keeps one spare per directory, from its eighth claim on: one that locks once leaves nothing. The name goes with
+//! the last handle of the directory. A killed process leaves it; whoever makes a spare next finds it unlocked, and removes it.
+
+use crate::arbiter::open_state_directory;
+use crate::claim::Claim;
+use crate::directory::Directory;
+use crate::sys::{self, Errno, Fd, ofd};
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+const PREFIX: &str = "spare-";
+/// A process that has made this many claims will make more.
+const WORTH_IT: u32 = 8;
+/// How many dead spares one process looks at.
+const MAX_SWEPT: usize = 1024;
+/// Spares lie above the arbiters, because at the end of a process the kernel finalises the highest number first.
+const ABOVE_ARBITERS: i32 = 512;
+
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    idle: Mutex<Option<Claim>>,
+    made: AtomicU32,
+}
+
+impl Spare {
+    fn idle(&self) -> MutexGuard<'_, Option<Claim>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The spare, unless it is in use or there is none.
+    pub(crate) fn take(&self) -> Option<Claim> {
+        self.idle().take()
+    }
+
+    /// Makes a fresh, locked claim the spare, if this process is worth one and has none. Best effort: a claim that does
+    /// not become the spare is as good as before.
+    pub(crate) fn adopt(&self, directory: &Directory, claim: Claim) -> Claim {
+        if self.made.fetch_add(1, Ordering::Relaxed) + 1 != WORTH_IT {
+            return claim;
+        }
+        match open_state_directory(directory) {
+            Ok(Some(state)) => {
+                sweep(&state).ok();
+                let spare = sys::file::link(&claim.fd, &state, &name(directory)).is_ok();
+                Claim { spare, fd: claim.fd.at_least(ABOVE_ARBITERS), ..claim }
+            }
+            Ok(None) | Err(_) => claim,
+        }
+    }
+
+    /// Closes a claim, or keeps it if it is the spare and nobody has touched it.
+    pub(crate) fn put_back(&self, directory: &Directory, claim: Claim) {
+        if claim.spare && claim.intact {
+            *self.idle() = Some(claim);
+        } else if claim.spare {
+            self.discard(directory, &claim);
+        }
+    }
+
+    /// Removes the spare's name. A new one may be made later.
+    pub(crate) fn discard(&self, directory: &Directory, claim: &Claim) {
+        if let Ok(Some(state)) = open_state_directory(directory) {
+            unlink_if(&state, &name(directory), &claim.fd).ok();
+        }
+        self.made.store(0, Ordering::Relaxed);
+    }
+}
+
+fn name(directory: &Directory) -> CString {
+    let nonce = u128::from_be_bytes(directory.process.asker.nonce);
+    CString::new(format!("{PREFIX}{nonce:032x}")).expect("hex digits are no NUL bytes")
+}
+
+/// Removes the spares of dead processes: those that nobody has locked. One that is still some session's claim stays until
+/// that is reclaimed.
+fn sweep(state: &Fd) -> sys::Result<()> {
+    for name in sys::file::names(state, PREFIX, MAX_SWEPT)? {
+        let Ok(fd) = sys::file::open_existing(state, &name) else { continue };
+        let stat = sys::file::stat(&fd)?;
+        if stat.kind == sys::file::Kind::Regular
+            && stat.links == 1
+            && ofd::try_lock(&fd, ofd::Range::All) == Ok(ofd::Attempted::Locked)
+        {
+            unlink_if(state, &name, &fd)?;
+        }
+    }
+    Ok(())
+}
+
+/// Unlinks `name` if it names this file.
+fn unlink_if(dir: &Fd, name: &CStr, file: &Fd) -> sys::Result<()> {
+    if sys::file::stat_at(dir, name)?.inode == sys::file::stat(file)?.inode {
+        match sys::file::unlink(dir, name) {
+            Err(Errno::NOENT) => {}
+            result => return result,
+        }
+    }
+    Ok(())
+}
