@@ -27,7 +27,7 @@ const QUIET_TICKS: u32 = 50;
 pub(crate) struct Watcher {
     inotify: Inotify,
     watches: Mutex<HashMap<WatchId, Vec<Subscriber>>>,
-    young: Mutex<Vec<Arc<Hold>>>,
+    young: Mutex<Vec<Weak<Hold>>>,
     asleep: AtomicBool,
 }
 
@@ -64,7 +64,7 @@ impl Watcher {
 
     /// Looks after a new hold.
     pub(crate) fn look_after(&self, hold: &Arc<Hold>) {
-        lock(&self.young).push(Arc::clone(hold));
+        lock(&self.young).push(Arc::downgrade(hold));
         if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
             self.inotify.wake();
         }
@@ -132,7 +132,7 @@ impl Watcher {
                 Subscriber::Hold(hold) => {
                     let Some(hold) = hold.upgrade() else { continue };
                     if !matches!(hold.heal(), Ok(Looked::Over)) {
-                        lock(&self.young).push(hold);
+                        lock(&self.young).push(Arc::downgrade(&hold));
                     }
                 }
             }
@@ -143,7 +143,8 @@ impl Watcher {
     fn look_at_young(&self) -> bool {
         let young = std::mem::take(&mut *lock(&self.young));
         let any = !young.is_empty();
-        let kept: Vec<_> = young.into_iter().filter(|hold| !self.watch_hold(hold)).collect();
+        let kept: Vec<_> =
+            young.into_iter().filter(|hold| hold.upgrade().is_some_and(|hold| !self.watch_hold(&hold))).collect();
         lock(&self.young).extend(kept);
         any
     }

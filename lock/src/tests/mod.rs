@@ -5,6 +5,7 @@
 mod crashes;
 mod forks;
 mod seeds;
+mod spares;
 mod strangers;
 
 use crate::dir::LockDir;

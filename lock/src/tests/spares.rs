@@ -1,0 +1,132 @@
+//! The spare: kept between holds, given up when somebody has touched it, gone with the directory or its successor.
+
+use super::{LONG, stranger, wait_until};
+use crate::sys::fork::in_child;
+use crate::{LockDir, LockError, TryAcquire};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+fn spares(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir.join(".session-lock")).expect("readable");
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    paths.filter(|path| path.to_string_lossy().contains("/spare-")).collect()
+}
+
+fn holds(locks: &LockDir, count: usize) {
+    for _ in 0..count {
+        locks.lock("s").timeout(LONG).blocking().expect("free").release().expect("released");
+    }
+}
+
+fn claim_inode(locks: &LockDir, claim: &Path) -> u64 {
+    let _guard = locks.lock("s").timeout(LONG).blocking().expect("free");
+    fs::metadata(claim).expect("the claim is there").ino()
+}
+
+#[test]
+fn a_process_that_locks_again_and_again_keeps_one_inode_and_leaves_none() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (locks, claim) = (stranger(dir.path()), dir.path().join("s.lock"));
+    holds(&locks, 7);
+    assert!(spares(dir.path()).is_empty(), "a process that locks a few times has no spare");
+    holds(&locks, 1);
+    assert_eq!(spares(dir.path()).len(), 1);
+    let inode = claim_inode(&locks, &claim);
+    assert_eq!(claim_inode(&locks, &claim), inode);
+    assert!(!claim.exists(), "only the spare's own name is left after a release");
+    let other = locks.lock("s").blocking().expect("free");
+    drop(locks.lock("t").blocking().expect("a second hold has a claim of its own"));
+    drop(other);
+    assert_eq!(spares(dir.path()).len(), 1);
+    drop(locks);
+    assert!(spares(dir.path()).is_empty(), "the spare goes with the directory");
+}
+
+type Touch = fn(&Path);
+
+#[test]
+fn a_spare_that_somebody_touched_is_given_up() {
+    let touches: [(&str, Touch); 4] = [
+        ("linked", |claim| fs::hard_link(claim, claim.with_extension("link")).expect("linked")),
+        ("extended", |claim| fs::write(claim, [b'x'; 2000]).expect("written")),
+        ("chmod", |claim| fs::set_permissions(claim, fs::Permissions::from_mode(0o777)).expect("chmod")),
+        ("deleted", |claim| fs::remove_file(claim).expect("removed")),
+    ];
+    for (what, touch) in touches {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (locks, claim) = (stranger(dir.path()), dir.path().join("s.lock"));
+        holds(&locks, 8);
+        let guard = locks.lock("s").blocking().expect("free");
+        touch(&claim);
+        guard.release().expect("released");
+        assert!(spares(dir.path()).is_empty(), "{what}");
+        let _guard = locks.lock("s").blocking().expect("free");
+        let text = fs::read(&claim).expect("readable");
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+}
+
+#[test]
+fn a_spare_whose_name_is_gone_is_replaced() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let locks = stranger(dir.path());
+    for _ in 0..3 {
+        holds(&locks, 8);
+        fs::remove_dir_all(dir.path().join(".session-lock")).expect("removed");
+        holds(&locks, 1);
+    }
+    holds(&locks, 8);
+    assert_eq!(spares(dir.path()).len(), 1);
+}
+
+/// A killed process leaves its spare, and perhaps as a claim. The claim is taken over at once, and whoever makes a spare
+/// next removes what is left.
+#[test]
+fn a_dead_process_spare_is_removed_by_the_next() {
+    for inside in [false, true] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path();
+        let owner = in_child(|| {
+            let Ok(locks) = LockDir::open(path) else { return 1 };
+            holds(&locks, 8);
+            let Ok(guard) = locks.lock("s").blocking() else { return 1 };
+            if !inside {
+                drop(guard);
+            }
+            fs::write(path.join("ready"), "").ok();
+            std::thread::sleep(LONG);
+            0
+        });
+        wait_until(|| path.join("ready").exists());
+        let locks = stranger(path);
+        assert_eq!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))), inside);
+        let owner = Pid::from_raw(i32::try_from(owner).expect("a pid")).expect("not 0");
+        kill_process(owner, Signal::KILL).expect("our child");
+        waitpid(Some(owner), WaitOptions::empty()).expect("our child");
+        let [left] = spares(path).try_into().expect("the dead process left its spare");
+        match locks.try_lock("s") {
+            Ok(TryAcquire::Acquired(guard)) => drop(guard),
+            other => panic!("a dead owner's lock is free at once, but: {other:?}"),
+        }
+        holds(&locks, 16);
+        assert!(!left.exists(), "the dead process's spare is still there");
+        assert_eq!(spares(path).len(), 1);
+    }
+}
+
+/// Two names are a spare's only if the content is a claim of this crate.
+#[test]
+fn a_second_link_to_something_else_is_refused() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let locks = stranger(dir.path());
+    for content in ["", "{\"pid\":1}", "{\"v\":2}"] {
+        let victim = dir.path().join("victim");
+        fs::write(&victim, content).expect("written");
+        fs::hard_link(&victim, dir.path().join("s.lock")).expect("linked");
+        assert!(matches!(locks.try_lock("s"), Err(LockError::NotAClaim { .. })), "{content:?}");
+        assert_eq!(fs::read_to_string(&victim).expect("readable"), content);
+        fs::remove_file(dir.path().join("s.lock")).expect("removed");
+    }
+}
