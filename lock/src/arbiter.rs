@@ -20,13 +20,13 @@ use crate::payload::ArbiterId;
 use crate::sys::file::{Kind, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
 use siphasher::sip::SipHasher24;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::hash::Hasher;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The state directory's name.
-pub(crate) const STATE_DIRECTORY: &str = ".session-lock";
+pub(crate) const STATE_DIRECTORY: &CStr = c".session-lock";
 const HEADER_LEN: usize = 64;
 const RECORD: std::ops::Range<usize> = 16..48;
 const EPOCH_SHIFT: u32 = 40;
@@ -54,8 +54,8 @@ impl Arbiter {
     /// Opens the shard's arbiter, creating it and the state directory where they are missing.
     pub(crate) fn open(directory: &Directory, shard: usize) -> Result<Self, LockError> {
         let file = format!("arbiter-{shard:02x}");
-        let at = directory.path.join(STATE_DIRECTORY).join(&file);
-        let (name, path) = (c_string(file.clone()), c_string(format!("{STATE_DIRECTORY}/{file}")));
+        let at = directory.state_path().join(&file);
+        let (name, path) = (c_string(file.clone()), c_string(format!(".session-lock/{file}")));
         // Each round fails only if somebody removed what the round before made.
         for _ in 0..ROUNDS {
             let Some(state) = open_state_directory(directory)? else { continue };
@@ -178,15 +178,15 @@ impl Arbiter {
 
 /// The state directory, made if it is missing. `None` if it was removed meanwhile.
 pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<Fd>, LockError> {
-    let name = c_string(STATE_DIRECTORY.to_owned());
-    let failed = |errno| refused(errno, directory.path.join(STATE_DIRECTORY));
-    let opened = match sys::file::open_subdirectory(&directory.fd, &name) {
+    let name = STATE_DIRECTORY;
+    let failed = |errno| refused(errno, directory.state_path());
+    let opened = match sys::file::open_subdirectory(&directory.fd, name) {
         Err(Errno::NOENT) => {
-            match sys::file::make_directory(&directory.fd, &name, directory.stat.permissions & 0o777) {
+            match sys::file::make_directory(&directory.fd, name, directory.stat.permissions & 0o777) {
                 Ok(()) | Err(Errno::EXIST | Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno)),
             }
-            sys::file::open_subdirectory(&directory.fd, &name)
+            sys::file::open_subdirectory(&directory.fd, name)
         }
         opened => opened,
     };
@@ -196,7 +196,7 @@ pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<Fd>, 
         opened => opened.map_err(failed)?,
     };
     if !directory.accepts_owner(sys::file::stat(&state).map_err(failed)?.uid) {
-        let path = directory.path.join(STATE_DIRECTORY);
+        let path = directory.state_path();
         return Err(LockError::State { path, found: "it belongs to another user" });
     }
     Ok(Some(state))

@@ -53,6 +53,11 @@ impl Directory {
         uid == self.stat.uid || uid == 0 || uid == sys::process::own_euid() || self.stat.permissions & 0o020 != 0
     }
 
+    /// The state directory's path, for messages.
+    pub(crate) fn state_path(&self) -> PathBuf {
+        self.path.join(".session-lock")
+    }
+
     pub(crate) fn claim_path(&self, session: &Session) -> PathBuf {
         self.path.join(session.claim_name())
     }

@@ -7,7 +7,7 @@
 //! A process keeps one spare per directory, from its eighth claim on: one that locks once leaves nothing. The name goes with
 //! the last handle of the directory. A killed process leaves it; whoever makes a spare next finds it unlocked, and removes it.
 
-use crate::arbiter::open_state_directory;
+use crate::arbiter::{STATE_DIRECTORY, open_state_directory};
 use crate::claim::Claim;
 use crate::directory::Directory;
 use crate::sys::{self, Errno, Fd, ofd};
@@ -66,7 +66,8 @@ impl Spare {
 
     /// Removes the spare's name. A new one may be made later.
     pub(crate) fn discard(&self, directory: &Directory, claim: &Claim) {
-        if let Ok(Some(state)) = open_state_directory(directory) {
+        // Best effort, as for a killed process: whoever makes a spare next removes what is left.
+        if let Ok(state) = sys::file::open_subdirectory(&directory.fd, STATE_DIRECTORY) {
             unlink_if(&state, &name(directory), &claim.fd).ok();
         }
         self.made.store(0, Ordering::Relaxed);
