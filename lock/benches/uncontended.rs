@@ -40,6 +40,7 @@ impl Bare {
         black_box(rustix::process::getrlimit(rustix::process::Resource::Fsize));
         rustix::io::write(&self.arbiter, b".").expect("append");
         black_box(rustix::fs::tell(&self.arbiter).expect("position"));
+        black_box(rustix::fs::fstat(&self.claim).expect("stat"));
         rustix::io::pwrite(&self.claim, payload, 0).expect("write");
         rustix::fs::linkat(&self.claim, c"", &self.dir, c"claim", AtFlags::EMPTY_PATH).expect("link");
         black_box(rustix::fs::statat(&self.dir, c"arbiter", AtFlags::SYMLINK_NOFOLLOW).expect("stat"));

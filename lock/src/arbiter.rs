@@ -23,7 +23,6 @@ use siphasher::sip::SipHasher24;
 use std::ffi::{CStr, CString};
 use std::hash::Hasher;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The state directory's name.
 pub(crate) const STATE_DIRECTORY: &CStr = c".session-lock";
@@ -32,7 +31,7 @@ const RECORD: std::ops::Range<usize> = 16..48;
 const EPOCH_SHIFT: u32 = 40;
 /// Tokens stay below 2^53, the integers that every JSON reader keeps.
 const MAX_EPOCH: u64 = (1 << (53 - EPOCH_SHIFT)) - 1;
-/// Blocks behind the end are freed each time the file has grown by this much.
+/// Blocks behind the end are freed each time the size is a multiple of this.
 const PUNCH_EVERY: u64 = 1 << 20;
 const BLOCK: u64 = 4096;
 /// How often an open starts again because somebody removes the state directory.
@@ -46,8 +45,6 @@ pub(crate) struct Arbiter {
     epoch: u64,
     /// `.session-lock/arbiter-2a`, from the lock directory.
     path: CString,
-    /// The size up to which blocks have been freed.
-    punched: AtomicU64,
 }
 
 impl Arbiter {
@@ -94,7 +91,7 @@ impl Arbiter {
         let (Some((known_boot, known_epoch)), true) = (parse_record(&header), len == HEADER_LEN) else {
             return Err(LockError::State { path: at, found: "its header is damaged" });
         };
-        let epoch = if known_boot == boot_id { known_epoch } else { known_epoch + 1 };
+        let epoch = if known_boot == boot_id { known_epoch } else { known_epoch.saturating_add(1) };
         if epoch > MAX_EPOCH {
             return Err(LockError::State { path: at, found: "its epochs are used up" });
         }
@@ -104,7 +101,7 @@ impl Arbiter {
         let mut nonce = [0; 16];
         nonce.copy_from_slice(&header[..16]);
         let id = ArbiterId { inode: stat.inode, nonce };
-        Ok(Self { fd, id, epoch, path, punched: AtomicU64::new(stat.size) })
+        Ok(Self { fd, id, epoch, path })
     }
 
     /// At the end of a process the kernel finalises the highest number first. An arbiter below its claims is freed after
@@ -166,13 +163,12 @@ impl Arbiter {
         }
     }
 
-    /// Frees the blocks behind the end. Best effort: a file system without holes only keeps more blocks.
+    /// Frees the blocks behind the end, each time the size crosses a step. Best effort: a file system without holes only
+    /// keeps more blocks.
     fn punch(&self, size: u64) {
-        if size < self.punched.load(Ordering::Relaxed) + PUNCH_EVERY {
-            return;
+        if size.is_multiple_of(PUNCH_EVERY) {
+            sys::file::punch_hole(&self.fd, BLOCK, size - BLOCK).ok();
         }
-        self.punched.store(size, Ordering::Relaxed);
-        sys::file::punch_hole(&self.fd, BLOCK, size / BLOCK * BLOCK - BLOCK).ok();
     }
 }
 
@@ -182,7 +178,9 @@ pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<Fd>, 
     let failed = |errno| refused(errno, directory.state_path());
     let opened = match sys::file::open_subdirectory(&directory.fd, name) {
         Err(Errno::NOENT) => {
-            match sys::file::make_directory(&directory.fd, name, directory.stat.permissions & 0o777) {
+            // With the set-group-ID bit, so that what is made in it belongs to the group as well.
+            let (permissions, gid) = (directory.stat.permissions & 0o2777, directory.stat.gid);
+            match sys::file::make_directory(&directory.fd, name, permissions, gid) {
                 Ok(()) | Err(Errno::EXIST | Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno)),
             }
@@ -209,22 +207,29 @@ fn open_or_create(directory: &Directory, state: &Fd, name: &CString) -> sys::Res
     }
 }
 
-/// A new arbiter, complete before it has its name.
+/// A new arbiter, complete before it has its name, on the disk too: after a power loss a name without a header would keep
+/// its sessions locked.
 fn create(directory: &Directory, state: &Fd, name: &CString) -> sys::Result<Fd> {
+    sys::file::may_grow_to(HEADER_LEN as u64)?;
     let permissions = directory.file_permissions();
     let fd = sys::file::create_unnamed(state, permissions, true)?;
     let mut header = [0; HEADER_LEN];
     header[..16].copy_from_slice(&sys::file::random()?);
     header[RECORD].copy_from_slice(&record(&directory.process.asker.boot_id, 0));
     sys::file::write_at(&fd, &header, 0)?;
-    sys::file::set_permissions(&fd, permissions)?;
+    sys::file::set_access(&fd, &sys::file::stat(&fd)?, permissions, directory.stat.gid)?;
+    sys::file::sync(&fd)?;
     sys::file::link(&fd, state, name)?;
+    // Without the permission to read a directory its names cannot be synced; a name that is lost loses only its tokens.
+    sys::file::sync_names(state).ok();
+    sys::file::sync_names(&directory.fd).ok();
     Ok(fd)
 }
 
 /// Writes the record through a second descriptor: a write through an appending one goes to the end, wherever it is told
 /// to go (pwrite(2), BUGS).
 fn raise_epoch(state: &Fd, name: &CString, stat: &Stat, record: &[u8]) -> sys::Result<()> {
+    sys::file::may_grow_to(RECORD.end as u64)?;
     let fd = sys::file::open_existing(state, name)?;
     if sys::file::stat(&fd)?.inode != stat.inode {
         return Ok(()); // Replaced meanwhile: the acquire will notice.
@@ -236,7 +241,6 @@ fn raise_epoch(state: &Fd, name: &CString, stat: &Stat, record: &[u8]) -> sys::R
 fn unacceptable(directory: &Directory, stat: &Stat) -> Option<&'static str> {
     match stat {
         Stat { kind, .. } if *kind != Kind::Regular => Some("it is not a regular file"),
-        Stat { links, .. } if *links > 1 => Some("it has another hard link"),
         Stat { uid, .. } if !directory.accepts_owner(*uid) => Some("it belongs to another user"),
         _ => None,
     }

@@ -18,6 +18,7 @@ use crate::payload::{Content, MAX_CLAIM_LEN};
 use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Standing, Step};
 use crate::queue::Parker;
 use crate::request::Request;
+use crate::spare;
 use crate::sys::{self, Errno, Fd, ofd::Attempted};
 use crate::verdict::{self, OwnerProcess, Probe};
 use std::sync::Arc;
@@ -254,13 +255,16 @@ impl Attempt {
 
     fn read_claim(&mut self) -> Result<Completion, LockError> {
         let mut buffer = [0; MAX_CLAIM_LEN + 1];
-        let (claim, links) = (self.claim(), self.claim().links);
+        let claim = self.claim();
+        let (links, inode) = (claim.links, claim.inode);
         let len = sys::file::read_start(&claim.fd, &mut buffer).map_err(|errno| self.failed("read", errno))?;
         self.content = Content::classify(&buffer[..len]);
         let refused = match &self.content {
             Content::NotAClaim => Some("its content is not what a lock writes"),
-            content if links > 1 && !content.is_ours() => Some(claim::ANOTHER_LINK),
-            _ => None,
+            content if links == 1 || content.is_ours() => None,
+            // After a power loss a spare may have lost what was written.
+            Content::Empty | Content::Torn if spare::is_spare(&self.directory, inode) => None,
+            _ => Some(claim::ANOTHER_LINK),
         };
         if let Some(found) = refused {
             return Err(LockError::NotAClaim { path: self.directory.claim_path(&self.session), found });
@@ -355,6 +359,10 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if self.directory.process.is_current() {
+            // Its path may not have been unlinked.
+            if let Some(claim) = &mut self.claim {
+                claim.reusable = false;
+            }
             self.close_claim();
             self.unlock_arbiter();
         }

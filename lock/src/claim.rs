@@ -8,7 +8,7 @@ use crate::protocol::{Completion, Inode};
 use crate::sys::file::{Kind, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
 
-/// Why a file with a second name is refused, unless it is a claim of this crate, whose second name is its spare's.
+/// Why a file with a second name is refused, unless it is a claim of this crate: that may be a spare, or in a backup.
 pub(crate) const ANOTHER_LINK: &str = "a file with another hard link";
 
 /// A claim that this process has open, locked or not.
@@ -20,8 +20,8 @@ pub(crate) struct Claim {
     pub(crate) links: u64,
     /// It is this process's spare.
     pub(crate) spare: bool,
-    /// When it was last looked at, it was as this process had made it.
-    pub(crate) intact: bool,
+    /// No path names it, or the path that does is about to be unlinked.
+    pub(crate) reusable: bool,
 }
 
 /// Names a claim that is complete and locked: the spare, or a new one. `None` if the name is taken.
@@ -32,7 +32,7 @@ pub(crate) fn publish(
 ) -> Result<Option<Claim>, SystemError> {
     let failed = |operation| move |errno| directory.failed(operation, session, errno);
     loop {
-        let mut claim = match directory.spare.take() {
+        let mut claim = match directory.spare.take(directory) {
             Some(spare) => spare,
             None => directory.spare.adopt(directory, create(directory).map_err(failed("create the claim"))?),
         };
@@ -49,7 +49,10 @@ pub(crate) fn publish(
             }
             // The spare's own name was removed, and with it the last one.
             Ok(Err(Errno::NOENT)) if claim.spare => directory.spare.discard(directory, &claim),
-            Ok(Err(errno)) => return Err(directory.failed("name the claim", session, errno)),
+            Ok(Err(errno)) => {
+                directory.spare.put_back(directory, claim);
+                return Err(directory.failed("name the claim", session, errno));
+            }
             Err(error) => {
                 directory.spare.put_back(directory, claim);
                 return Err(error);
@@ -63,25 +66,21 @@ fn create(directory: &Directory) -> sys::Result<Claim> {
     let permissions = directory.file_permissions();
     let fd = sys::file::create_unnamed(&directory.fd, permissions, false)?;
     let stat = sys::file::stat(&fd)?;
-    if stat.permissions != permissions {
-        sys::file::set_permissions(&fd, permissions)?;
-    }
+    sys::file::set_access(&fd, &stat, permissions, directory.stat.gid)?;
     ofd::try_lock(&fd, ofd::Range::All)?;
-    Ok(Claim { fd, inode: stat.inode, size: 0, links: 0, spare: false, intact: true })
+    Ok(Claim { fd, inode: stat.inode, size: 0, links: 0, spare: false, reusable: true })
 }
 
 /// Which file the path names, compared with the one that is meant.
 pub(crate) fn check(directory: &Directory, session: &Session, claim: &mut Claim) -> Result<Completion, SystemError> {
-    claim.intact = false;
+    claim.reusable = false;
     let stat = match sys::file::stat_at(&directory.fd, &session.claim) {
         Ok(stat) => stat,
         Err(Errno::NOENT) => return Ok(Completion::Gone),
         Err(errno) => return Err(directory.failed("look at the claim", session, errno)),
     };
-    // Two names: the claim's and the spare's.
-    let as_made = stat.size == claim.size && stat.links == 2 && stat.permissions == directory.file_permissions();
-    claim.intact = stat.inode == claim.inode && as_made;
-    Ok(if stat.inode == claim.inode { Completion::Done } else { Completion::Replaced })
+    claim.reusable = stat.inode == claim.inode;
+    Ok(if claim.reusable { Completion::Done } else { Completion::Replaced })
 }
 
 /// Removes the claim's path.
@@ -110,10 +109,9 @@ pub(crate) fn open(directory: &Directory, session: &Session) -> Result<Result<Cl
     match stat {
         Stat { kind, .. } if kind != Kind::Regular => Err(not_a_claim("a FIFO or a device")),
         Stat { links: 0, .. } => Ok(Err(Completion::Gone)),
-        Stat { links, .. } if links > 2 => Err(not_a_claim(ANOTHER_LINK)),
         Stat { uid, .. } if !directory.accepts_owner(uid) => Err(not_a_claim("a file of another user")),
         Stat { size, .. } if size > MAX_CLAIM_LEN as u64 => Err(not_a_claim("a file of more than 4 KiB")),
-        Stat { inode, size, links, .. } => Ok(Ok(Claim { fd, inode, size, links, spare: false, intact: false })),
+        Stat { inode, size, links, .. } => Ok(Ok(Claim { fd, inode, size, links, spare: false, reusable: false })),
     }
 }
 

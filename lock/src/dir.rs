@@ -108,7 +108,8 @@ impl Options {
         self
     }
 
-    /// Takes a directory that everybody may write to. The caller answers for everybody.
+    /// Takes a directory that everybody may write to, or whose sticky bit keeps users from each other's claims. The caller
+    /// answers for everybody, and for claims of dead users that stay.
     pub fn any_permissions(mut self) -> Self {
         self.any_permissions = true;
         self
@@ -120,7 +121,7 @@ impl Options {
     ///
     /// # Errors
     ///
-    /// [`OpenError::FileSystem`] and [`OpenError::WorldWritable`] where the promise cannot be kept, with the way to
+    /// [`OpenError::FileSystem`] and [`OpenError::Permissions`] where the promise cannot be kept, with the way to
     /// override; [`OpenError::System`] if the directory or /proc cannot be read.
     pub fn open(self, path: impl AsRef<Path>) -> Result<LockDir, OpenError> {
         let path = path.as_ref();
@@ -134,8 +135,8 @@ impl Options {
                 return Err(OpenError::FileSystem { path: path.to_owned(), kind });
             }
         }
-        if !self.any_permissions && stat.permissions & 0o002 != 0 {
-            return Err(OpenError::WorldWritable { path: path.to_owned(), permissions: stat.permissions });
+        if !self.any_permissions && stat.permissions & 0o1002 != 0 {
+            return Err(OpenError::Permissions { path: path.to_owned(), permissions: stat.permissions });
         }
         let directory = process.directory(stat.inode, || Directory::new(fd, path, stat, process));
         Ok(LockDir { directory, grace: self.grace, sink: self.sink })

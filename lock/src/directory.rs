@@ -29,7 +29,7 @@ pub(crate) struct Directory {
 impl Drop for Directory {
     fn drop(&mut self) {
         if self.process.is_current()
-            && let Some(claim) = self.spare.take()
+            && let Some(claim) = self.spare.take(self)
         {
             self.spare.discard(self, &claim);
         }

@@ -34,12 +34,13 @@ pub enum OpenError {
         /// Its mount type.
         kind: String,
     },
-    /// Others can put files into the directory, or take them away.
+    /// Everybody can put files into the directory, or not everybody who can may take a dead owner's claim away.
     #[error(
-        "everybody may write to {} (mode {permissions:o}); take that permission away, or take the responsibility \
-         with Options::any_permissions", path.display()
+        "{} has mode {permissions:o}: everybody may write to it, or its sticky bit keeps users from taking over each \
+         other's claims; change that (chmod o-w,-t), or take the responsibility with Options::any_permissions",
+        path.display()
     )]
-    WorldWritable {
+    Permissions {
         /// The directory.
         path: PathBuf,
         /// Its permission bits.

@@ -84,8 +84,8 @@ pub enum ReleaseOutcome {
 
 /// Where events go.
 ///
-/// Called on the thread on which the thing happened, between system calls of the lock: it must not block, and must not
-/// use the lock.
+/// Called on the thread on which the thing happened, between system calls of the lock: it must not block, must not use the
+/// lock, and must not panic, because a panic there leaves the session locked until the process ends.
 pub trait Sink: Send + Sync {
     /// Takes one event of the session with this name.
     fn record(&self, session: &str, event: &Event);

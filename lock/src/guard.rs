@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// A held lock.
 ///
@@ -37,7 +37,7 @@ impl Guard {
         &self.hold.request.session.name
     }
 
-    /// Releases the lock: unlinks the claim, unlocks, closes. A few short system calls, no waiting.
+    /// Releases the lock: unlinks the claim, then unlocks. A few short system calls, no waiting.
     ///
     /// Somebody may have taken the claim away meanwhile; then nothing is unlinked, and the sink gets
     /// [`crate::event::Event::Lost`].
@@ -62,7 +62,7 @@ impl Guard {
     /// Waits until the claim is lost; see [`Guard::is_lost`]. Never ends for a claim that is not. Dropping the future
     /// costs nothing. It works on any executor.
     pub fn lost(&self) -> Lost {
-        Lost { hold: Arc::clone(&self.hold) }
+        Lost { hold: Arc::clone(&self.hold), waker: None }
     }
 }
 
@@ -83,13 +83,23 @@ impl fmt::Debug for Guard {
 #[must_use = "futures do nothing unless polled"]
 pub struct Lost {
     hold: Arc<Hold>,
+    waker: Option<Waker>,
 }
 
 impl Future for Lost {
     type Output = LossCause;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<LossCause> {
-        self.hold.poll_lost(context)
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<LossCause> {
+        let before = self.waker.replace(context.waker().clone());
+        self.hold.poll_lost(context.waker(), before.as_ref())
+    }
+}
+
+impl Drop for Lost {
+    fn drop(&mut self) {
+        if let Some(waker) = &self.waker {
+            self.hold.forget_waker(waker);
+        }
     }
 }
 

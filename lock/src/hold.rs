@@ -12,7 +12,7 @@ use crate::sys;
 use crate::sys::inotify::WatchId;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Hold {
@@ -31,6 +31,15 @@ pub(crate) struct Hold {
 struct Loss {
     cause: Option<LossCause>,
     wakers: Vec<Waker>,
+}
+
+impl Loss {
+    /// Takes one waker like this one out.
+    fn forget(&mut self, waker: &Waker) {
+        if let Some(at) = self.wakers.iter().position(|kept| kept.will_wake(waker)) {
+            self.wakers.swap_remove(at);
+        }
+    }
 }
 
 /// What a look at the hold's claim came to.
@@ -113,6 +122,10 @@ impl Hold {
         };
         // The file may be left; the locks are not. The next acquire finds its owner gone.
         self.arbiter.unlock(self.request.session.range).ok();
+        if let Some(claim) = claim {
+            let claim = Claim { reusable: false, ..claim };
+            self.directory().spare.put_back(self.directory(), claim);
+        }
         result
     }
 
@@ -192,7 +205,8 @@ impl Hold {
         if self.is_ours() { self.loss().cause } else { None }
     }
 
-    pub(crate) fn poll_lost(&self, context: &mut Context<'_>) -> Poll<LossCause> {
+    /// Keeps `waker` in place of the one that was kept `before` for the same future.
+    pub(crate) fn poll_lost(&self, waker: &Waker, before: Option<&Waker>) -> Poll<LossCause> {
         if !self.is_ours() {
             return Poll::Pending;
         }
@@ -200,10 +214,17 @@ impl Hold {
         if let Some(cause) = loss.cause {
             return Poll::Ready(cause);
         }
-        if !loss.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            loss.wakers.push(context.waker().clone());
+        if let Some(before) = before {
+            loss.forget(before);
         }
+        loss.wakers.push(waker.clone());
         Poll::Pending
+    }
+
+    pub(crate) fn forget_waker(&self, waker: &Waker) {
+        if self.is_ours() {
+            self.loss().forget(waker);
+        }
     }
 
     /// Returns the watch that it had before.

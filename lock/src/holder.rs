@@ -1,6 +1,6 @@
 //! Who holds a lock, as its claim tells it.
 
-use crate::payload::{Content, FORMAT, Payload};
+use crate::payload::{Content, FORMAT, Payload, rfc3339};
 use crate::verdict::Asker;
 use std::fmt;
 
@@ -72,8 +72,8 @@ impl fmt::Display for Holder {
         if let Some(label) = &payload.label {
             write!(f, ", \"{}\"", label.escape_debug())?;
         }
-        if let Some(at) = payload.created_at {
-            write!(f, ", since {}", humantime::format_rfc3339_millis(at))?;
+        if let Some(at) = payload.created_at.and_then(rfc3339) {
+            write!(f, ", since {at}")?;
         }
         Ok(())
     }

@@ -29,7 +29,9 @@
 //! 4. A holder learns when its claim is deleted or replaced: a deleted one is put back, a replaced one is lost
 //!    ([`Guard::lost`]).
 //! 5. Every hold has a fencing token that is larger than those of the session's earlier holds ([`Guard::token`]).
-//! 6. No wait outlasts its deadline, except for a system call that is running, and a failure leaves no file behind.
+//! 6. No wait outlasts its deadline, except for a system call that is running, and a failure leaves no file behind. (A
+//!    `SIGKILL` leaves the dead owner's claim until the next acquire, and a spare in the state directory until another
+//!    process makes one.)
 //! 7. A file that is not a claim is never touched, whatever its name.
 //!
 //! # Not promised
@@ -44,7 +46,7 @@
 //!
 //! A `SIGKILL` frees every lock of the process at once. A stopped process keeps its locks. A forked child holds nothing:
 //! its guards are inert, its directories say [`LockError::Forked`], and it opens the directory again. Descriptors are closed
-//! on exec. Needs Linux 4.14 (6.1 on overlayfs) and /proc.
+//! on exec. Needs Linux 5.8 (6.1 on overlayfs) and /proc.
 //!
 //! # Map
 //!

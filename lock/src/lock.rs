@@ -150,7 +150,7 @@ impl IntoFuture for Lock<'_> {
 
 /// The future of a [`Lock`].
 ///
-/// An uncontended acquire happens in the first poll: about ten short system calls. Dropping the future takes the acquire
+/// An uncontended acquire happens in the first poll: eight short system calls. Dropping the future takes the acquire
 /// back and leaves nothing behind; whoever is next gets its place.
 ///
 /// # Panics

@@ -147,7 +147,7 @@ impl Payload {
     pub fn encode(&self, old_len: usize) -> Vec<u8> {
         let wire = Wire {
             pid: self.pid,
-            created_at: self.created_at.map(|at| humantime::format_rfc3339_micros(at).to_string()),
+            created_at: self.created_at.and_then(rfc3339),
             starttime: self.starttime,
             v: self.version,
             nonce: self.nonce.as_ref().map(hex),
@@ -280,6 +280,15 @@ impl Payload {
 
 fn pid(number: u64) -> Option<u32> {
     u32::try_from(number).ok().filter(|pid| (1..=i32::MAX.unsigned_abs()).contains(pid))
+}
+
+/// The last second of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// `None` before 1970 and after 9999, which the format cannot say.
+pub(crate) fn rfc3339(at: SystemTime) -> Option<String> {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    (since.as_secs() <= LAST_SECOND).then(|| humantime::format_rfc3339_micros(at).to_string())
 }
 
 /// Digits beyond the microsecond are dropped.

@@ -11,7 +11,7 @@ use crate::waiters::Waiters;
 use crate::watch::Watcher;
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::AtomicPtr;
 use std::sync::{Mutex, PoisonError, Weak};
 
 #[derive(Debug)]
@@ -33,23 +33,12 @@ impl Process {
     pub(crate) fn current() -> io::Result<&'static Self> {
         let generation = sys::fork::generation()?;
         let known = sys::leaked(&CURRENT);
-        if let Some(process) = known.filter(|process| process.generation == generation) {
-            return Ok(process);
-        }
-        let fresh: &'static Self = Box::leak(Box::new(Self::new(generation)?));
-        let before = known.map_or(std::ptr::null_mut(), |process| std::ptr::from_ref(process).cast_mut());
-        match CURRENT.compare_exchange(
-            before,
-            std::ptr::from_ref(fresh).cast_mut(),
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
-            Ok(_) => {
-                fresh.watcher.start()?;
-                Ok(fresh)
-            }
-            Err(_) => sys::leaked(&CURRENT).ok_or_else(|| io::Error::other("the process registry is gone")),
-        }
+        let process = match known.filter(|process| process.generation == generation) {
+            Some(process) => process,
+            None => sys::leak_unless_replaced(&CURRENT, known, Box::new(Self::new(generation)?)),
+        };
+        process.watcher.start()?;
+        Ok(process)
     }
 
     fn new(generation: Generation) -> io::Result<Self> {

@@ -5,11 +5,13 @@
 //! the claim's path as ever. So nothing of the protocol changes but where a complete, locked claim comes from.
 //!
 //! A process keeps one spare per directory, from its eighth claim on: one that locks once leaves nothing. The name goes with
-//! the last handle of the directory. A killed process leaves it; whoever makes a spare next finds it unlocked, and removes it.
+//! the last handle of the directory. A killed process leaves it, and so does one that ends with the directory still open;
+//! whoever makes a spare next finds it unlocked, and removes it.
 
 use crate::arbiter::{STATE_DIRECTORY, open_state_directory};
 use crate::claim::Claim;
 use crate::directory::Directory;
+use crate::protocol::Inode;
 use crate::sys::{self, Errno, Fd, ofd};
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,9 +36,17 @@ impl Spare {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The spare, unless it is in use or there is none.
-    pub(crate) fn take(&self) -> Option<Claim> {
-        self.idle().take()
+    /// The spare, unless it is in use, or there is none, or somebody has touched it.
+    pub(crate) fn take(&self, directory: &Directory) -> Option<Claim> {
+        let claim = self.idle().take()?;
+        let as_made = sys::file::stat(&claim.fd).is_ok_and(|stat| {
+            stat.links == 1 && stat.size == claim.size && stat.permissions == directory.file_permissions()
+        });
+        if as_made {
+            return Some(claim);
+        }
+        self.discard(directory, &claim);
+        None
     }
 
     /// Makes a fresh, locked claim the spare, if this process is worth one and has none. Best effort: a claim that does
@@ -55,9 +65,9 @@ impl Spare {
         }
     }
 
-    /// Closes a claim, or keeps it if it is the spare and nobody has touched it.
+    /// Closes a claim, or keeps it if it is the spare and can be linked again.
     pub(crate) fn put_back(&self, directory: &Directory, claim: Claim) {
-        if claim.spare && claim.intact {
+        if claim.spare && claim.reusable {
             *self.idle() = Some(claim);
         } else if claim.spare {
             self.discard(directory, &claim);
@@ -93,6 +103,13 @@ fn sweep(state: &Fd) -> sys::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether this file has a spare's name.
+pub(crate) fn is_spare(directory: &Directory, inode: Inode) -> bool {
+    let Ok(state) = sys::file::open_subdirectory(&directory.fd, STATE_DIRECTORY) else { return false };
+    let names = sys::file::names(&state, PREFIX, MAX_SWEPT).unwrap_or_default();
+    names.iter().any(|name| sys::file::stat_at(&state, name).is_ok_and(|stat| stat.inode == inode))
 }
 
 /// Unlinks `name` if it names this file.

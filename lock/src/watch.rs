@@ -10,7 +10,7 @@ use crate::hold::{Hold, Looked};
 use crate::name::Session;
 use crate::queue::Parker;
 use crate::sys;
-use crate::sys::inotify::{Inotify, WatchId};
+use crate::sys::inotify::{Inotify, Noticed, WatchId};
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +29,7 @@ pub(crate) struct Watcher {
     watches: Mutex<HashMap<WatchId, Vec<Subscriber>>>,
     young: Mutex<Vec<Weak<Hold>>>,
     asleep: AtomicBool,
+    started: Mutex<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,15 +52,19 @@ impl Watcher {
             watches: Mutex::default(),
             young: Mutex::default(),
             asleep: AtomicBool::new(false),
+            started: Mutex::default(),
         })
     }
 
+    /// Starts the thread, if it does not run yet.
     pub(crate) fn start(&'static self) -> io::Result<()> {
-        std::thread::Builder::new()
-            .name("session-lock-watch".into())
-            .stack_size(256 * 1024)
-            .spawn(|| self.run())
-            .map(drop)
+        let mut started = lock(&self.started);
+        if !*started {
+            let thread = std::thread::Builder::new().name("session-lock-watch".into()).stack_size(256 * 1024);
+            thread.spawn(|| self.run())?;
+            *started = true;
+        }
+        Ok(())
     }
 
     /// Looks after a new hold.
@@ -114,12 +119,10 @@ impl Watcher {
     fn tell_subscribers(&self) {
         let mut told = Vec::new();
         let mut watches = lock(&self.watches);
-        let drained = self.inotify.drain(|noticed| {
-            if noticed.ended {
-                told.extend(watches.remove(&noticed.watch).unwrap_or_default());
-            } else if let Some(subscribers) = watches.get(&noticed.watch) {
-                told.extend(subscribers.iter().cloned());
-            }
+        let drained = self.inotify.drain(|noticed| match noticed {
+            Noticed::Changed(watch) => told.extend(watches.get(&watch).into_iter().flatten().cloned()),
+            Noticed::Ended(watch) => told.extend(watches.remove(&watch).unwrap_or_default()),
+            Noticed::Overflow => told.extend(watches.values().flatten().cloned()),
         });
         if drained.is_err() {
             told.extend(watches.values().flatten().cloned());

@@ -179,12 +179,14 @@ fn invalid_names_and_labels_are_errors_before_anything_happens() {
 }
 
 #[test]
-fn a_world_writable_directory_is_refused_unless_asked_for() {
+fn a_world_writable_or_sticky_directory_is_refused_unless_asked_for() {
     use std::os::unix::fs::PermissionsExt;
     let (dir, _) = lock_dir();
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o1777)).expect("chmod");
-    let error = LockDir::open(dir.path()).expect_err("everybody may write");
-    assert!(error.to_string().contains("any_permissions"), "{error}");
+    for mode in [0o777, 0o1770, 0o1777] {
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).expect("chmod");
+        let error = LockDir::open(dir.path()).expect_err("others may interfere");
+        assert!(error.to_string().contains("any_permissions"), "{error}");
+    }
     let locks = LockDir::options().any_permissions().open(dir.path()).expect("asked for");
     drop(locks.lock("s").blocking().expect("free"));
 }

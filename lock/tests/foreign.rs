@@ -161,6 +161,16 @@ fn deadlines_shorter_than_the_grace_make_progress() {
 }
 
 #[test]
+fn a_grace_without_end_waits_until_the_file_is_gone() {
+    let (dir, _) = lock_dir();
+    let locks = LockDir::options().grace(Duration::MAX).open(dir.path()).expect("open");
+    OlderPeer::hold(dir.path(), "{\"pid\":1}").die();
+    assert!(matches!(locks.lock("s").timeout(GRACE).blocking(), Err(LockError::Timeout { .. })));
+    std::fs::remove_file(dir.path().join("s.lock")).expect("removed");
+    drop(locks.lock("s").timeout(LONG).blocking().expect("the file is gone"));
+}
+
+#[test]
 fn trying_again_gets_past_the_grace() {
     let (dir, locks) = lock_dir();
     OlderPeer::hold(dir.path(), "{\"pid\":1}").die();

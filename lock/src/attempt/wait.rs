@@ -48,9 +48,10 @@ impl Attempt {
     /// Also when nobody waits any more: short deadlines would make no progress otherwise.
     fn await_grace(&mut self) -> Completion {
         let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &self.parker);
-        let end = sys::clock::now() + self.grace;
+        // A grace too long for the clock never passes.
+        let end = sys::clock::now().checked_add(self.grace);
         loop {
-            let left = end.saturating_duration_since(sys::clock::now());
+            let left = end.map_or(Duration::MAX, |end| end.saturating_duration_since(sys::clock::now()));
             if self.claim_changed() {
                 return Completion::Woken;
             }
@@ -70,7 +71,7 @@ impl Attempt {
             return self.is_wanted();
         }
         let mut soon = SOON_LOOKS;
-        while !self.claim_changed() && !self.writer_left() {
+        while !self.claim_changed() && self.is_in_the_way(refusal) {
             if !self.is_wanted() {
                 return false;
             }
@@ -89,7 +90,14 @@ impl Attempt {
         self.examined.is_some() && found.is_ok_and(|found| found != self.examined)
     }
 
-    fn writer_left(&self) -> bool {
-        !matches!(self.writers(), Ok(Some(Probe::Writer)))
+    /// Whether what refused the claim still does, asked on a read-only descriptor, which disturbs nobody. What cannot be
+    /// asked is taken to be so: the lock of another user's claim.
+    fn is_in_the_way(&self, refusal: Refusal) -> bool {
+        match refusal {
+            Refusal::ForeignArbiter => sys::file::open_reading(&self.directory.fd, &self.session.claim)
+                .and_then(|claim| sys::ofd::is_locked(claim, sys::ofd::Range::All))
+                .unwrap_or(true),
+            _ => matches!(self.writers(), Ok(Some(Probe::Writer))),
+        }
     }
 }

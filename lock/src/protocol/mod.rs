@@ -41,7 +41,7 @@ pub enum Operation {
     CheckArbiter,
     /// Unlock the range and open the arbiter that the path names now, creating it where there is none.
     ReopenArbiter,
-    /// Give a complete, locked claim its name, if the name is free. One atomic step: the file has no name before.
+    /// Give a complete, locked claim its name, if the name is free. One atomic step: nobody meets the file there before.
     PublishClaim {
         /// The fencing token to write into it.
         token: u64,
@@ -54,7 +54,7 @@ pub enum Operation {
     ReadClaim,
     /// Keep the open claim's inode from being reused (`O_PATH`), as long as the path still names it.
     PinClaim,
-    /// Close the open claim, which also drops its lock.
+    /// Be done with the open claim. Closing drops its lock; the spare is kept instead, open and locked.
     CloseClaim,
     /// Ask whether anybody in the kernel has the pinned claim open for writing.
     ProbeWriters,

@@ -49,9 +49,8 @@ impl AsRawFd for Fd {
 impl Drop for Fd {
     fn drop(&mut self) {
         if self.generation.is_current() {
-            fork::closing(self.fd.as_raw_fd());
             // SAFETY: dropped once, here, and never touched after.
-            unsafe { ManuallyDrop::drop(&mut self.fd) };
+            fork::closing(self.fd.as_raw_fd(), || unsafe { ManuallyDrop::drop(&mut self.fd) });
         }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Stat {
     pub(crate) permissions: u32,
     pub(crate) links: u64,
     pub(crate) uid: u32,
+    pub(crate) gid: u32,
     pub(crate) size: u64,
 }
 
@@ -32,6 +33,8 @@ pub(crate) enum Kind {
 
 const CLAIM: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 
+const READ_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
 /// Opens a directory for `*at` calls only: openat(2), `O_PATH`. Follows symbolic links.
 pub(crate) fn open_directory(path: &Path) -> Result<Fd> {
     Fd::open(|| fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()))
@@ -43,11 +46,21 @@ pub(crate) fn open_subdirectory(dir: impl AsFd, name: &CStr) -> Result<Fd> {
     Fd::open(|| fs::openat(dir, name, flags, Mode::empty()))
 }
 
-/// mkdirat(2), then chmod, because the umask must not keep the directory's other users out.
-pub(crate) fn make_directory(dir: impl AsFd, name: &CStr, permissions: u32) -> Result<()> {
+/// mkdirat(2), then its group and permissions: neither this process's group nor its umask may keep the others out.
+pub(crate) fn make_directory(dir: impl AsFd, name: &CStr, permissions: u32, gid: u32) -> Result<()> {
     let mode = Mode::from_raw_mode(permissions);
     fs::mkdirat(&dir, name, mode)?;
+    let group = Some(fs::Gid::from_raw(gid));
+    allowed(fs::chownat(&dir, name, None, group, AtFlags::SYMLINK_NOFOLLOW))?;
     fs::chmodat(dir, name, mode, AtFlags::empty())
+}
+
+/// A process that is no member of the group may not give a file to it, and is not kept from having the file.
+fn allowed(chown: Result<()>) -> Result<()> {
+    match chown {
+        Err(Errno::PERM) => Ok(()),
+        result => result,
+    }
 }
 
 /// Opens an existing file for reading and writing. Never blocks, follows or creates.
@@ -110,8 +123,7 @@ pub(crate) fn link(file: impl AsFd, dir: impl AsFd, name: &CStr) -> Result<()> {
 
 /// The names in a directory that begin with `prefix`: getdents64(2).
 pub(crate) fn names(dir: impl AsFd, prefix: &str, most: usize) -> Result<Vec<CString>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let entries = fs::Dir::new(fs::openat(dir, c".", flags, Mode::empty())?)?;
+    let entries = fs::Dir::new(fs::openat(dir, c".", READ_DIRECTORY, Mode::empty())?)?;
     let name = |entry: fs::DirEntry| entry.file_name().to_owned();
     let wanted = |name: &CString| name.to_bytes().starts_with(prefix.as_bytes());
     Ok(entries.filter_map(|entry| entry.ok().map(name)).filter(wanted).take(most).collect())
@@ -132,14 +144,25 @@ pub(crate) fn stat_at(dir: impl AsFd, name: &CStr) -> Result<Stat> {
     fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(Stat::from)
 }
 
-/// fchmod(2).
-pub(crate) fn set_permissions(file: impl AsFd, permissions: u32) -> Result<()> {
+/// fchown(2) and fchmod(2), where the file is not so already.
+pub(crate) fn set_access(file: impl AsFd, stat: &Stat, permissions: u32, gid: u32) -> Result<()> {
+    if stat.gid != gid {
+        allowed(fs::fchown(&file, None, Some(fs::Gid::from_raw(gid))))?;
+    }
+    if stat.permissions == permissions {
+        return Ok(());
+    }
     fs::fchmod(file, Mode::from_raw_mode(permissions))
 }
 
 /// fdatasync(2).
 pub(crate) fn sync(file: impl AsFd) -> Result<()> {
     fs::fdatasync(file)
+}
+
+/// fsync(2) of a directory: its names.
+pub(crate) fn sync_names(dir: impl AsFd) -> Result<()> {
+    fs::fsync(fs::openat(dir, c".", READ_DIRECTORY, Mode::empty())?)
 }
 
 /// Frees the blocks of a range and keeps the size: fallocate(2), `FALLOC_FL_PUNCH_HOLE`.
@@ -172,9 +195,16 @@ pub(crate) fn append_byte(file: impl AsFd) -> Result<u64> {
     }
 }
 
-/// The largest size a file may grow to before a write raises `SIGXFSZ`: getrlimit(2), `RLIMIT_FSIZE`.
+/// The largest size a file may grow to before a write raises `SIGXFSZ`, which kills: getrlimit(2), `RLIMIT_FSIZE`.
 pub(crate) fn size_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
+/// # Errors
+///
+/// `EFBIG` if a file may not grow to this size.
+pub(crate) fn may_grow_to(size: u64) -> Result<()> {
+    if size_limit().is_some_and(|limit| limit < size) { Err(Errno::FBIG) } else { Ok(()) }
 }
 
 /// 16 random bytes: getrandom(2).
@@ -210,6 +240,7 @@ impl From<fs::Stat> for Stat {
             #[allow(clippy::useless_conversion, reason = "st_nlink is 32 bits wide on some architectures")]
             links: u64::from(stat.st_nlink),
             uid: stat.st_uid,
+            gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or(0),
         }
     }

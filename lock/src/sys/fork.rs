@@ -4,8 +4,8 @@
 //!   (`MADV_WIPEONFORK`, madvise(2)). Whatever was made under another generation is inert.
 //! - A `pthread_atfork(3)` handler closes the inherited descriptors in the child, so that a child that lives on does
 //!   not keep its dead parent's locks. It runs on a bitmap of descriptor numbers: no allocation, no lock to wait for.
-//! - Opening and registering a descriptor happens under a shared lock that the handler takes before the fork, so no
-//!   descriptor slips through between the two.
+//! - Opening and registering a descriptor, and forgetting and closing it, happen under a shared lock that the handler
+//!   takes before the fork, so no descriptor slips through between the two.
 //!
 //! A child made by raw `clone` runs no handler: it keeps the descriptors, and so the locks, until it ends or calls
 //! exec. Not here: what a guard or a directory does when it finds itself in a child.
@@ -32,12 +32,12 @@ pub(crate) fn generation() -> super::Result<Generation> {
     INIT.call_once(|| result = init());
     result?;
     let page = page().ok_or(super::Errno::NOMEM)?;
-    let fresh = NEXT.load(Ordering::Relaxed);
+    if let current @ 1.. = page.load(Ordering::Acquire) {
+        return Ok(Generation(current));
+    }
+    let fresh = NEXT.fetch_add(1, Ordering::Relaxed);
     match page.compare_exchange(0, fresh, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => {
-            NEXT.store(fresh + 1, Ordering::Relaxed);
-            Ok(Generation(fresh))
-        }
+        Ok(_) => Ok(Generation(fresh)),
         Err(current) => Ok(Generation(current)),
     }
 }
@@ -94,11 +94,13 @@ pub(super) fn opening<T>(open: impl FnOnce() -> super::Result<T>, number: impl F
     Ok(opened)
 }
 
-/// Forgets a descriptor that its owner is about to close.
-pub(super) fn closing(fd: RawFd) {
+/// Forgets a descriptor and runs `close`, which closes it; a fork sees both or neither.
+pub(super) fn closing(fd: RawFd, close: impl FnOnce()) {
+    let _no_fork = OPENING.read().unwrap_or_else(PoisonError::into_inner);
     if let Some((bits, _, mask)) = bit(fd) {
         bits.fetch_and(!mask, Ordering::Relaxed);
     }
+    close();
 }
 
 /// Where the forking thread keeps `OPENING` locked over the fork.

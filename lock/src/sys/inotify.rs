@@ -2,7 +2,7 @@
 
 use super::{Errno, Fd, Result};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
-use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags};
+use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
@@ -17,12 +17,15 @@ pub(crate) struct Inotify {
 /// Names a watch within its instance.
 pub(crate) type WatchId = i32;
 
-/// What happened to a watched inode.
+/// What an instance has noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Noticed {
-    pub(crate) watch: WatchId,
+pub(crate) enum Noticed {
+    /// Something happened to the watched inode.
+    Changed(WatchId),
     /// The watch has ended: its inode is gone.
-    pub(crate) ended: bool,
+    Ended(WatchId),
+    /// The kernel's queue was full, so anything may have happened.
+    Overflow,
 }
 
 impl Inotify {
@@ -78,9 +81,10 @@ impl Inotify {
         let mut reader = Reader::new(&self.instance, &mut buffer);
         loop {
             match reader.next() {
-                Ok(event) => each(Noticed {
-                    watch: event.wd(),
-                    ended: event.events().contains(rustix::fs::inotify::ReadFlags::IGNORED),
+                Ok(event) => each(match event.events() {
+                    flags if flags.contains(ReadFlags::QUEUE_OVERFLOW) => Noticed::Overflow,
+                    flags if flags.contains(ReadFlags::IGNORED) => Noticed::Ended(event.wd()),
+                    _ => Noticed::Changed(event.wd()),
                 }),
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}

@@ -17,8 +17,28 @@ pub(crate) mod process;
 pub(crate) use fd::Fd;
 pub(crate) use rustix::io::{Errno, Result};
 
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
 /// What a pointer to a leaked value points to.
-pub(crate) fn leaked<T>(pointer: &std::sync::atomic::AtomicPtr<T>) -> Option<&'static T> {
-    // SAFETY: the pointer is null or was stored from a `&'static T`.
-    unsafe { pointer.load(std::sync::atomic::Ordering::Acquire).as_ref() }
+pub(crate) fn leaked<T>(pointer: &AtomicPtr<T>) -> Option<&'static T> {
+    // SAFETY: the pointer is null or was stored by `leak_unless_replaced`.
+    unsafe { pointer.load(Ordering::Acquire).as_ref() }
+}
+
+/// Leaks `fresh` and points to it in place of `known`. If somebody else was first, the pointer is theirs, and so is the
+/// result.
+pub(crate) fn leak_unless_replaced<T>(pointer: &AtomicPtr<T>, known: Option<&'static T>, fresh: Box<T>) -> &'static T {
+    let known = known.map_or(ptr::null_mut(), |known| ptr::from_ref(known).cast_mut());
+    let fresh = Box::into_raw(fresh);
+    match pointer.compare_exchange(known, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: it comes from a box that nobody frees any more.
+        Ok(_) => unsafe { &*fresh },
+        Err(theirs) => {
+            // SAFETY: it comes from a box, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(fresh) });
+            // SAFETY: the pointer never becomes null again, and was stored here.
+            unsafe { &*theirs }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Which file system a directory is on: statx(2) names the mount, `proc_pid_mountinfo(5)` its type.
+//! Which file system a directory is on: statx(2) names the mount (Linux 5.8), `proc_pid_mountinfo(5)` its type.
 
 use rustix::fs::{AtFlags, StatxFlags};
 use std::io;

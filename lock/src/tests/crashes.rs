@@ -46,3 +46,25 @@ fn a_killed_owners_lock_is_free_at_once_and_the_waiter_says_why() {
     });
     assert_eq!(label.as_deref(), Some("the owner"), "{events:?}");
 }
+
+/// A write beyond `RLIMIT_FSIZE` raises `SIGXFSZ`, which kills; here it is an error.
+#[test]
+fn a_file_size_limit_is_an_error_and_not_the_end() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    for limit in [0, 70, 4000] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path();
+        let child = in_child(|| {
+            setrlimit(Resource::Fsize, Rlimit { current: Some(limit), maximum: Some(limit) }).ok();
+            let Ok(locks) = LockDir::open(path) else { return 1 };
+            match locks.try_lock("s") {
+                Err(crate::LockError::System(error)) => i32::from(error.source.raw_os_error() != Some(libc::EFBIG)),
+                _ => 2,
+            }
+        });
+        let child = Pid::from_raw(i32::try_from(child).expect("a pid")).expect("not 0");
+        let (_, status) = waitpid(Some(child), WaitOptions::empty()).expect("our child").expect("it ended");
+        assert_eq!(status.exit_status(), Some(0), "limit {limit}: {status:?}");
+        assert!(!path.join("s.lock").exists());
+    }
+}

@@ -46,25 +46,80 @@ fn a_process_that_locks_again_and_again_keeps_one_inode_and_leaves_none() {
 
 type Touch = fn(&Path);
 
+/// Within a hold, at the claim's path, or between holds, at the spare's own name: a backup that makes links, an editor, rm.
+const TOUCHES: [(&str, Touch); 4] = [
+    ("linked", |claim| fs::hard_link(claim, claim.with_extension("link")).expect("linked")),
+    ("extended", |claim| fs::write(claim, [b'x'; 5000]).expect("written")),
+    ("chmod", |claim| fs::set_permissions(claim, fs::Permissions::from_mode(0o777)).expect("chmod")),
+    ("deleted", |claim| fs::remove_file(claim).expect("removed")),
+];
+
 #[test]
 fn a_spare_that_somebody_touched_is_given_up() {
-    let touches: [(&str, Touch); 4] = [
-        ("linked", |claim| fs::hard_link(claim, claim.with_extension("link")).expect("linked")),
-        ("extended", |claim| fs::write(claim, [b'x'; 2000]).expect("written")),
-        ("chmod", |claim| fs::set_permissions(claim, fs::Permissions::from_mode(0o777)).expect("chmod")),
-        ("deleted", |claim| fs::remove_file(claim).expect("removed")),
-    ];
-    for (what, touch) in touches {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let (locks, claim) = (stranger(dir.path()), dir.path().join("s.lock"));
+    for (what, touch) in TOUCHES {
+        for idle in [false, true] {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let (locks, claim) = (stranger(dir.path()), dir.path().join("s.lock"));
+            holds(&locks, 8);
+            let [spare] = spares(dir.path()).try_into().expect("one spare");
+            let touched = fs::File::open(&spare).expect("readable");
+            if idle {
+                touch(&spare);
+            } else {
+                let guard = locks.lock("s").blocking().expect("free");
+                touch(&claim);
+                guard.release().expect("released");
+            }
+            let guard = locks.lock("s").timeout(LONG).blocking().expect("free");
+            let kept = touched.metadata().expect("readable").ino();
+            let metadata = fs::metadata(&claim).expect("the claim is there");
+            assert_ne!(metadata.ino(), kept, "{what}, idle: {idle}");
+            let mode = fs::metadata(dir.path()).expect("there").permissions().mode() & 0o666;
+            assert_eq!(metadata.permissions().mode() & 0o777, mode, "{what}, idle: {idle}");
+            let text = fs::read(&claim).expect("readable");
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{what}: {error}"));
+            guard.release().expect("released");
+            holds(&locks, 16);
+            let left = spares(dir.path()).into_iter().filter(|path| path.extension().is_none()).count();
+            assert_eq!(left, 1, "{what}, idle: {idle}");
+        }
+    }
+}
+
+/// What a power loss may leave of a spare that was a claim: both names, and none of what was written.
+#[test]
+fn a_claim_that_lost_its_content_is_taken_over_after_the_grace() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    holds(&stranger(dir.path()), 1);
+    for content in ["", "{\"pid\":1,"] {
+        let spare = dir.path().join(".session-lock/spare-00000000000000000000000000000001");
+        fs::write(&spare, content).expect("written");
+        fs::hard_link(&spare, dir.path().join("s.lock")).expect("linked");
+        holds(&stranger(dir.path()), 1);
+        assert!(!dir.path().join("s.lock").exists());
+        fs::remove_file(&spare).expect("its own name is still there");
+    }
+}
+
+/// A backup with hard links (`cp -al`) is no reason to refuse a dead owner's claim.
+#[test]
+fn a_claim_of_ours_with_more_links_is_taken_over() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path();
+    let owner = in_child(|| {
+        let Ok(locks) = LockDir::open(path) else { return 1 };
         holds(&locks, 8);
-        let guard = locks.lock("s").blocking().expect("free");
-        touch(&claim);
-        guard.release().expect("released");
-        assert!(spares(dir.path()).is_empty(), "{what}");
-        let _guard = locks.lock("s").blocking().expect("free");
-        let text = fs::read(&claim).expect("readable");
-        serde_json::from_slice::<serde_json::Value>(&text).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let Ok(guard) = locks.lock("s").blocking() else { return 1 };
+        fs::hard_link(path.join("s.lock"), path.join("backup")).ok();
+        std::mem::forget(guard);
+        0
+    });
+    let owner = Pid::from_raw(i32::try_from(owner).expect("a pid")).expect("not 0");
+    waitpid(Some(owner), WaitOptions::empty()).expect("our child");
+    assert!(path.join("s.lock").exists(), "the owner ended without a release");
+    match stranger(path).try_lock("s") {
+        Ok(TryAcquire::Acquired(guard)) => drop(guard),
+        other => panic!("a dead owner's lock is free at once, but: {other:?}"),
     }
 }
 
@@ -121,7 +176,7 @@ fn a_dead_process_spare_is_removed_by_the_next() {
 fn a_second_link_to_something_else_is_refused() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let locks = stranger(dir.path());
-    for content in ["", "{\"pid\":1}", "{\"v\":2}"] {
+    for content in ["", "{", "{\"pid\":1}", "{\"v\":2}"] {
         let victim = dir.path().join("victim");
         fs::write(&victim, content).expect("written");
         fs::hard_link(&victim, dir.path().join("s.lock")).expect("linked");
