@@ -3,7 +3,7 @@
 use session_lock::protocol::{Completion, Operation, Standing};
 
 use super::kernel::{Content, TokenStep};
-use super::process::{OpenClaim, Range, Task};
+use super::process::{OpenClaim, Process, Range, Spare, Task};
 use super::scenario::{Ablation, Scenario};
 use super::world::{Account, World};
 
@@ -57,23 +57,58 @@ impl World {
         if current || scenario.lacks(Ablation::ArbiterCheck) { Completion::Done } else { Completion::Replaced }
     }
 
-    /// While healing, the claim that was open before is closed: nothing links it any more.
+    /// While healing, the claim that was open before is closed.
     fn publish_claim(&mut self, who: usize, scenario: &Scenario) -> Completion {
+        let claim = self.complete_claim(who, scenario);
+        self.kernel.write(claim.slot, Content::BackedBy(self.processes[who].arbiter));
         if self.kernel.path.is_some() {
+            self.put_back(who, claim);
             return Completion::Exists;
         }
+        self.kernel.link(claim.slot);
         let process = &mut self.processes[who];
-        let slot = self.kernel.create(Content::BackedBy(process.arbiter));
-        process.claim = Some(OpenClaim { slot, locked: !scenario.lacks(Ablation::PublishLock), seen_at_path: true });
         process.take_claim();
+        if let Some(deleted) = process.claim.replace(OpenClaim { seen_at_path: true, ..claim }) {
+            self.put_back(who, deleted);
+        }
         Completion::Done
+    }
+
+    /// The spare, or a new file, which becomes the spare if there is none. A spare whose own name is gone has no name left
+    /// and can get none any more.
+    fn complete_claim(&mut self, who: usize, scenario: &Scenario) -> OpenClaim {
+        if let Some(spare) = self.processes[who].spare.take() {
+            if self.kernel.kept.contains(spare.slot) || self.kernel.path.is_some() {
+                return spare;
+            }
+            self.reap(scenario);
+        }
+        let slot = self.kernel.create_unnamed(Content::Empty);
+        let has_spare = self.processes[who].claim.is_some_and(|claim| claim.spare != Spare::No);
+        let spare = if scenario.spares && !has_spare { Spare::Intact } else { Spare::No };
+        if spare == Spare::Intact {
+            self.kernel.kept.insert(slot);
+        }
+        OpenClaim { slot, locked: !scenario.lacks(Ablation::PublishLock), seen_at_path: false, spare }
+    }
+
+    /// Closes a claim, or keeps it if it is the spare and nobody has touched it.
+    fn put_back(&mut self, who: usize, claim: OpenClaim) {
+        match claim.spare {
+            Spare::No => {}
+            Spare::Intact => {
+                debug_assert!(self.kernel.path != Some(claim.slot), "a spare is idle only while it is not the claim");
+                self.processes[who].spare = Some(OpenClaim { seen_at_path: false, ..claim });
+            }
+            Spare::Touched => self.kernel.kept.remove(claim.slot),
+        }
     }
 
     /// Another file than the pinned one ends the pin: the machine has forgotten that inode.
     fn open_claim(&mut self, who: usize) -> Completion {
         let Some(slot) = self.kernel.path else { return Completion::Gone };
         let process = &mut self.processes[who];
-        process.claim = Some(OpenClaim { slot, locked: false, seen_at_path: true });
+        process.claim = Some(OpenClaim { slot, locked: false, seen_at_path: true, spare: Spare::No });
         if process.pin != Some(slot) {
             process.pin = None;
         }
@@ -83,7 +118,7 @@ impl World {
     fn lock_claim(&mut self, who: usize, scenario: &Scenario) -> Completion {
         let slot = self.processes[who].open_slot();
         let locked = |claim: OpenClaim| claim.locked && Some(claim.slot) == slot;
-        let busy = self.processes.iter().filter_map(|process| process.claim).any(locked);
+        let busy = self.processes.iter().flat_map(Process::files).any(locked);
         if busy && !scenario.lacks(Ablation::ClaimLock) {
             return Completion::Busy;
         }
@@ -107,9 +142,11 @@ impl World {
 
     fn close_claim(&mut self, who: usize) -> Completion {
         let process = &mut self.processes[who];
-        process.claim = None;
         process.void = false;
         process.exposed = false;
+        if let Some(claim) = process.claim.take() {
+            self.put_back(who, claim);
+        }
         Completion::Done
     }
 
@@ -118,7 +155,7 @@ impl World {
         if self.kernel.path != pin {
             return Completion::Gone;
         }
-        let by_process = self.processes.iter().any(|process| process.open_slot() == pin);
+        let by_process = self.processes.iter().flat_map(Process::files).any(|file| Some(file.slot) == pin);
         let by_older = self.older.iter().any(|peer| peer.open == pin);
         if (by_process || by_older) && !scenario.lacks(Ablation::Probe) {
             Completion::Writer
@@ -135,9 +172,14 @@ impl World {
 
     fn check_claim(&mut self, who: usize, scenario: &Scenario) -> Completion {
         let path = self.kernel.path;
+        let slot = self.claim(who).slot;
+        let seen = path == Some(slot);
+        let as_made = seen && self.kernel.kept.contains(slot);
         let claim = self.claim(who);
-        claim.seen_at_path = path == Some(claim.slot);
-        let seen = claim.seen_at_path;
+        claim.seen_at_path = seen;
+        if claim.spare != Spare::No {
+            claim.spare = if as_made { Spare::Intact } else { Spare::Touched };
+        }
         let pretends = match self.processes[who].task() {
             Task::Acquire(_) => scenario.lacks(Ablation::PathCheck),
             Task::Release(_) => scenario.lacks(Ablation::ReleaseCheck),

@@ -10,6 +10,10 @@ use super::scenario::Scenario;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Slot(u8);
 
+/// A set of them, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Slots(u32);
+
 /// An arbiter file. Unlike a claim's, its identity never comes back: it contains a nonce.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Arbiter(u8);
@@ -36,9 +40,10 @@ struct Tokens {
     held: u8,
 }
 
-/// One for the path, an open and a pinned file for each process and one that is just being made, one open file for each
-/// older peer.
-const SLOTS: usize = 2 + 2 * Scenario::MAX_PROCESSES as usize + Scenario::MAX_OLDER as usize;
+/// One for the path, an open and a pinned file and a spare for each process and one that is just being made, one open
+/// file for each older peer, one spare for each process that was killed.
+const SLOTS: usize =
+    2 + 3 * Scenario::MAX_PROCESSES as usize + Scenario::MAX_OLDER as usize + Scenario::MAX_CRASHES as usize;
 
 /// The claim's path, the inodes, the arbiters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +51,8 @@ pub(super) struct Kernel {
     /// The claim that the path names.
     pub(super) path: Option<Slot>,
     contents: [Content; SLOTS],
+    /// Which files have a second name, a spare's.
+    pub(super) kept: Slots,
     /// The arbiter that its path names.
     pub(super) arbiter_path: Option<Arbiter>,
     arbiters: u8,
@@ -63,12 +70,45 @@ impl Slot {
     }
 }
 
+impl Slots {
+    pub(super) fn contains(self, slot: Slot) -> bool {
+        self.0 >> slot.0 & 1 != 0
+    }
+
+    pub(super) fn insert(&mut self, slot: Slot) {
+        self.0 |= 1 << slot.0;
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) {
+        self.0 &= !(1 << slot.0);
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn minus(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+}
+
+impl FromIterator<Slot> for Slots {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
+        let mut set = Self::default();
+        for slot in slots {
+            set.insert(slot);
+        }
+        set
+    }
+}
+
 impl Kernel {
     /// The first arbiter, and no claim.
     pub(super) fn new() -> Self {
         Self {
             path: None,
             contents: [Content::Free; SLOTS],
+            kept: Slots::default(),
             arbiter_path: Some(Arbiter::default()),
             arbiters: 1,
             tokens: [Tokens::default(); _],
@@ -77,12 +117,23 @@ impl Kernel {
 
     /// Makes a file with the lowest free number and gives it the claim's name, which must be free.
     pub(super) fn create(&mut self, content: Content) -> Slot {
+        let slot = self.create_unnamed(content);
+        self.link(slot);
+        slot
+    }
+
+    /// Gives a file the claim's name, which must be free.
+    pub(super) fn link(&mut self, slot: Slot) {
         debug_assert!(self.path.is_none(), "the name is free");
+        self.path = Some(slot);
+    }
+
+    /// Makes a file with the lowest free number.
+    pub(super) fn create_unnamed(&mut self, content: Content) -> Slot {
         let free = (0..).zip(&self.contents).find(|(_, content)| **content == Content::Free);
         let (number, _) = free.expect("there are places for all that can be open, pinned and linked");
         let slot = Slot(number);
         self.contents[slot.index()] = content;
-        self.path = Some(slot);
         slot
     }
 
@@ -95,10 +146,10 @@ impl Kernel {
     }
 
     /// Frees the numbers of all files that are neither linked nor in use.
-    pub(super) fn reap(&mut self, in_use: impl Fn(Slot) -> bool) {
-        for (number, content) in (0..).zip(&mut self.contents) {
-            let slot = Slot(number);
-            if *content != Content::Free && self.path != Some(slot) && !in_use(slot) {
+    pub(super) fn reap(&mut self, in_use: Slots) {
+        let linked = Slots(self.kept.0 | self.path.into_iter().collect::<Slots>().0);
+        for (number, content) in self.contents.iter_mut().enumerate() {
+            if (linked.0 | in_use.0) >> number & 1 == 0 {
                 *content = Content::Free;
             }
         }

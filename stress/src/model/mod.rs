@@ -19,6 +19,9 @@
 //!
 //! - A file is its inode number. The lowest number that is free is given out, and a number is free once nothing
 //!   links, opens or pins it: a machine that remembers a number without a pin is fooled as soon as possible.
+//! - A process keeps its first claim as a spare, which is a file with a second name: it stays open and locked between two
+//!   holds, its number is not free, and it comes back at the path. Killed, its owner leaves it unlocked until it is taken
+//!   over where it is the claim, and until it is swept, which may happen at any moment.
 //! - A system call and its caller's learning of the result are two moves, and anybody may act between them.
 //! - A wait may end early at any moment. A grace ends only when every older peer that had closed its claim when the
 //!   grace began has unlinked it or died: that is all that is asked of the grace's length.

@@ -16,6 +16,8 @@ pub(super) struct Process {
     pub(super) range: Range,
     /// The claim it has open for reading and writing.
     pub(super) claim: Option<OpenClaim>,
+    /// The spare, while it is idle. It outlives a round.
+    pub(super) spare: Option<OpenClaim>,
     /// The inode that its `O_PATH` descriptor keeps.
     pub(super) pin: Option<Slot>,
     /// The grace it waits for.
@@ -55,6 +57,17 @@ pub(super) struct OpenClaim {
     pub(super) locked: bool,
     /// The last look found it at the path, whatever the process was told.
     pub(super) seen_at_path: bool,
+    pub(super) spare: Spare,
+}
+
+/// Whether an open claim is the process's spare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Spare {
+    No,
+    /// The last look found it as it was made.
+    Intact,
+    /// The last look did not: it is not kept.
+    Touched,
 }
 
 /// The older peers that had closed their claim and not unlinked it when the grace began, one bit each, and that have
@@ -83,6 +96,7 @@ impl Process {
             arbiter,
             range: Range::Free,
             claim: None,
+            spare: None,
             pin: None,
             grace: None,
             rounds_left,
@@ -139,14 +153,14 @@ impl Process {
         }
     }
 
-    /// The file it has open.
-    pub(super) fn open_slot(&self) -> Option<Slot> {
-        self.claim.map(|claim| claim.slot)
+    /// The files that it has open for writing.
+    pub(super) fn files(&self) -> impl Iterator<Item = OpenClaim> {
+        self.claim.into_iter().chain(self.spare)
     }
 
-    /// Has this slot open or pinned.
-    pub(super) fn uses(&self, slot: Slot, pins: Pins) -> bool {
-        self.open_slot() == Some(slot) || (pins == Pins::Keep && self.pin == Some(slot))
+    /// The claim it has open.
+    pub(super) fn open_slot(&self) -> Option<Slot> {
+        self.claim.map(|claim| claim.slot)
     }
 
     pub(super) fn begin_heal(&mut self) {
@@ -203,7 +217,7 @@ impl Process {
         if self.rounds_left > 0 {
             self.start(self.arbiter);
         } else {
-            *self = Self::idle(Task::Ended, self.arbiter, 0);
+            *self = Self { spare: self.spare, ..Self::idle(Task::Ended, self.arbiter, 0) };
         }
     }
 
@@ -214,13 +228,7 @@ impl Process {
 
     /// Begins the next round, with this arbiter open.
     pub(super) fn start(&mut self, arbiter: Arbiter) {
-        *self = Self::idle(Task::Acquire(Acquire::new()), arbiter, self.rounds_left - 1);
+        let acquire = Task::Acquire(Acquire::new());
+        *self = Self { spare: self.spare, ..Self::idle(acquire, arbiter, self.rounds_left - 1) };
     }
-}
-
-/// Whether a pin keeps an inode's number.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pins {
-    Keep,
-    Ignored,
 }

@@ -29,6 +29,22 @@ pub enum Ablation {
     PublishLock,
 }
 
+impl Ablation {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::ArbiterLock,
+        Self::ArbiterCheck,
+        Self::ClaimLock,
+        Self::Probe,
+        Self::Grace,
+        Self::Pin,
+        Self::PathCheck,
+        Self::ReleaseCheck,
+        Self::Token,
+        Self::PublishLock,
+    ];
+}
+
 /// Who takes part and what may go wrong: the bounds of one search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scenario {
@@ -43,13 +59,16 @@ pub struct Scenario {
     pub older: u8,
     /// How often each of them acquires.
     pub older_rounds: u8,
+    /// Whether a process keeps a spare claim between its rounds, from its first claim on.
+    pub spares: bool,
     /// What is there at the beginning.
     pub leftover: Leftover,
     /// How often the operator deletes the claim.
     pub claim_deletions: u8,
-    /// How often somebody deletes the state directory. At most [`Scenario::MAX_ARBITERS`] - 1.
+    /// How often somebody deletes the state directory, which takes the arbiter and the spares' names, one after the other.
+    /// At most [`Scenario::MAX_ARBITERS`] - 1.
     pub state_directory_deletions: u8,
-    /// How many SIGKILLs hit processes of this crate or older peers.
+    /// How many SIGKILLs hit processes of this crate or older peers. At most [`Scenario::MAX_CRASHES`].
     pub crashes: u8,
     /// What is left out of the protocol, if anything.
     pub ablation: Option<Ablation>,
@@ -75,6 +94,8 @@ impl Scenario {
     pub const MAX_OLDER: u8 = 4;
     /// The most arbiters that can come to be in one scenario.
     pub const MAX_ARBITERS: u8 = 4;
+    /// The most SIGKILLs that one scenario can have.
+    pub const MAX_CRASHES: u8 = 4;
 
     /// Two processes of this crate, one ideal older peer, an operator who deletes the claim, one crash; two rounds
     /// each.
@@ -86,6 +107,7 @@ impl Scenario {
             rounds: 2,
             older: 1,
             older_rounds: 2,
+            spares: true,
             leftover: Leftover::None,
             claim_deletions: 1,
             state_directory_deletions: 0,
@@ -140,6 +162,12 @@ impl Scenario {
     #[must_use]
     pub const fn complete(self) -> Self {
         Self { ablation: None, ..self }
+    }
+
+    /// The same scenario with processes that keep no spare.
+    #[must_use]
+    pub const fn without_spares(self) -> Self {
+        Self { spares: false, ..self }
     }
 
     /// Whether this is left out.

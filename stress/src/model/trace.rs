@@ -94,7 +94,9 @@ fn describe(before: &World, action: Move, after: &World) -> Option<Line> {
         }
         Move::KillOlder(number) => Some(Line { actor: older_name(number), what: "SIGKILL".to_owned() }),
         Move::DeleteClaim => outside("operator", &unlinked(before)),
-        Move::DeleteStateDirectory => outside("somebody", "rm -r .session-lock"),
+        Move::DeleteArbiter => outside("somebody", "rm -r .session-lock: the arbiter"),
+        Move::DeleteSpares => outside("somebody", "rm -r .session-lock: the spares' names"),
+        Move::Sweep => outside("somebody", "unlink(spare) of the dead"),
     }
 }
 
@@ -122,11 +124,17 @@ fn system_call(before: &World, after: &World, who: usize, action: Move) -> Strin
         Operation::TakeToken => format!("append({arbiter})"),
         Operation::CheckArbiter => "stat(arbiter)".to_owned(),
         Operation::ReopenArbiter => return format!("close({arbiter}), openat(arbiter) -> {}", new.arbiter),
+        Operation::PublishClaim { .. } if old.spare.is_some_and(|spare| Some(spare.slot) == after.kernel.path) => {
+            "linkat(the spare, claim)".to_owned()
+        }
         Operation::PublishClaim { .. } => "linkat(O_TMPFILE, claim)".to_owned(),
         Operation::OpenClaim => "openat(claim)".to_owned(),
         Operation::LockClaim => format!("fcntl({open}, F_OFD_SETLK)"),
         Operation::ReadClaim => format!("pread({open})"),
         Operation::PinClaim => "openat(claim, O_PATH)".to_owned(),
+        Operation::CloseClaim if new.spare.is_some() && old.spare.is_none() => {
+            return format!("keeps {open} as its spare");
+        }
         Operation::CloseClaim => format!("close({open})"),
         Operation::ProbeWriters => format!("openat(claim), fcntl({}, F_SETLEASE, F_RDLCK)", slot(old.pin)),
         Operation::AwaitClaim(_) => "poll(inotify)".to_owned(),

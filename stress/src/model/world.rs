@@ -3,9 +3,9 @@
 use session_lock::protocol::{Completion, Operation};
 
 use super::fingerprint;
-use super::kernel::{Arbiter, Content, Grown, Kernel, Slot};
+use super::kernel::{Arbiter, Content, Grown, Kernel, Slots};
 use super::older::{Older, Phase};
-use super::process::{Grace, Milestone, Pins, Process, Range, Task};
+use super::process::{Grace, Milestone, Process, Range, Task};
 use super::property::{Property, broken_exclusions};
 use super::scenario::{Ablation, Leftover, Scenario};
 
@@ -22,7 +22,8 @@ pub(super) struct World {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Faults {
     claim_deletions: u8,
-    state_directory_deletions: u8,
+    arbiter_deletions: u8,
+    spares_deletions: u8,
     crashes: u8,
 }
 
@@ -51,8 +52,12 @@ pub(super) enum Move {
     KillOlder(u8),
     /// The operator deletes the claim.
     DeleteClaim,
-    /// Somebody deletes the state directory.
-    DeleteStateDirectory,
+    /// Somebody deletes the state directory and gets to the arbiter.
+    DeleteArbiter,
+    /// Somebody deletes the state directory and gets to the spares' names.
+    DeleteSpares,
+    /// Somebody who makes a spare removes the names of those that nobody has locked.
+    Sweep,
 }
 
 /// On whose account a file loses its name. See [`Property`].
@@ -68,7 +73,8 @@ impl World {
         assert!(
             scenario.processes <= Scenario::MAX_PROCESSES
                 && scenario.older <= Scenario::MAX_OLDER
-                && scenario.state_directory_deletions < Scenario::MAX_ARBITERS,
+                && scenario.state_directory_deletions < Scenario::MAX_ARBITERS
+                && scenario.crashes <= Scenario::MAX_CRASHES,
             "the scenario is within the model's bounds"
         );
         let mut kernel = Kernel::new();
@@ -81,7 +87,8 @@ impl World {
             older: vec![Older::new(scenario.older_rounds); usize::from(scenario.older)],
             faults: Faults {
                 claim_deletions: scenario.claim_deletions,
-                state_directory_deletions: scenario.state_directory_deletions,
+                arbiter_deletions: scenario.state_directory_deletions,
+                spares_deletions: scenario.state_directory_deletions,
                 crashes: scenario.crashes,
             },
         }
@@ -119,8 +126,14 @@ impl World {
         if self.faults.claim_deletions > 0 && self.kernel.path.is_some() {
             moves.push(Move::DeleteClaim);
         }
-        if self.faults.state_directory_deletions > 0 && self.kernel.arbiter_path.is_some() {
-            moves.push(Move::DeleteStateDirectory);
+        if self.faults.arbiter_deletions > 0 && self.kernel.arbiter_path.is_some() {
+            moves.push(Move::DeleteArbiter);
+        }
+        if self.faults.spares_deletions > 0 && !self.kernel.kept.is_empty() {
+            moves.push(Move::DeleteSpares);
+        }
+        if !self.swept().is_empty() {
+            moves.push(Move::Sweep);
         }
     }
 
@@ -148,6 +161,13 @@ impl World {
             None if process.task() == Task::Absent && !process.is_final() => moves.push(Move::Start(number)),
             None => {}
         }
+    }
+
+    /// The spares that nobody has locked. Also one that is the claim: between the sweeper's look at its links and its
+    /// lock, its owner can have named it and died.
+    fn swept(&self) -> Slots {
+        let files = self.processes.iter().flat_map(Process::files);
+        self.kernel.kept.minus(files.filter(|file| file.locked).map(|file| file.slot).collect())
     }
 
     fn range_is_locked(&self, arbiter: Arbiter) -> bool {
@@ -190,10 +210,15 @@ impl World {
                 self.faults.claim_deletions -= 1;
                 self.unlink(Account::Operator);
             }
-            Move::DeleteStateDirectory => {
-                self.faults.state_directory_deletions -= 1;
+            Move::DeleteArbiter => {
+                self.faults.arbiter_deletions -= 1;
                 self.kernel.arbiter_path = None;
             }
+            Move::DeleteSpares => {
+                self.faults.spares_deletions -= 1;
+                self.kernel.kept = Slots::default();
+            }
+            Move::Sweep => self.kernel.kept = self.kernel.kept.minus(self.swept()),
         }
         self.settle(scenario);
         let checked = |property: &Property| scenario.properties.contains(property);
@@ -229,7 +254,13 @@ impl World {
 
     fn resume(&mut self, who: usize, completion: Completion) -> Option<Property> {
         let process = &mut self.processes[who];
-        let Some(Milestone::Acquired { token }) = process.resume(completion) else { return None };
+        let milestone = process.resume(completion);
+        if process.task() == Task::Ended
+            && let Some(spare) = process.spare.take()
+        {
+            self.kernel.kept.remove(spare.slot);
+        }
+        let Some(Milestone::Acquired { token }) = milestone else { return None };
         let grown = self.kernel.hold_with(process.arbiter, token);
         (grown == Grown::No).then_some(Property::TokensGrow)
     }
@@ -275,13 +306,18 @@ impl World {
 
     /// Frees what nobody uses, and notes who is exposed now.
     fn settle(&mut self, scenario: &Scenario) {
-        let pins = if scenario.lacks(Ablation::Pin) { Pins::Ignored } else { Pins::Keep };
-        let Self { kernel, processes, older, .. } = self;
-        kernel.reap(|slot: Slot| {
-            processes.iter().any(|process| process.uses(slot, pins)) || older.iter().any(|peer| peer.open == Some(slot))
-        });
-        for process in processes.iter_mut() {
-            process.exposed |= process.void && kernel.arbiter_path != Some(process.arbiter);
+        self.reap(scenario);
+        for process in &mut self.processes {
+            process.exposed |= process.void && self.kernel.arbiter_path != Some(process.arbiter);
         }
+    }
+
+    /// Frees what nobody uses.
+    pub(super) fn reap(&mut self, scenario: &Scenario) {
+        let pins = if scenario.lacks(Ablation::Pin) { &[] } else { self.processes.as_slice() };
+        let pins = pins.iter().filter_map(|process| process.pin);
+        let files = self.processes.iter().flat_map(Process::files).map(|file| file.slot);
+        let in_use = files.chain(pins).chain(self.older.iter().filter_map(|peer| peer.open)).collect();
+        self.kernel.reap(in_use);
     }
 }
