@@ -1,11 +1,10 @@
 //! SIGKILL: the kernel frees a dead owner's lock, and the next one says why it could be had.
 
-use super::{LONG, stranger, wait_until};
+use super::{LONG, exit_code, kill, stranger, wait_until};
 use crate::event::{Event, Sink};
 use crate::sys::fork::in_child;
 use crate::verdict::Reason;
 use crate::{LockDir, TryAcquire};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::sync::{Arc, Mutex};
 
 #[derive(Debug, Default)]
@@ -34,9 +33,7 @@ fn a_killed_owners_lock_is_free_at_once_and_the_waiter_says_why() {
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| locks.lock("s").timeout(LONG).blocking().expect("free").token());
         wait_until(|| locks.directory.queues.has_waiters(crate::name::Session::new("s").expect("valid").range));
-        let owner = Pid::from_raw(i32::try_from(owner).expect("a pid")).expect("not 0");
-        kill_process(owner, Signal::KILL).expect("our child");
-        waitpid(Some(owner), WaitOptions::empty()).expect("our child");
+        kill(owner);
         waiter.join().expect("no panic");
     });
     let events = recorder.0.lock().expect("no panic in a sink");
@@ -62,9 +59,7 @@ fn a_file_size_limit_is_an_error_and_not_the_end() {
                 _ => 2,
             }
         });
-        let child = Pid::from_raw(i32::try_from(child).expect("a pid")).expect("not 0");
-        let (_, status) = waitpid(Some(child), WaitOptions::empty()).expect("our child").expect("it ended");
-        assert_eq!(status.exit_status(), Some(0), "limit {limit}: {status:?}");
+        assert_eq!(exit_code(child), Some(0), "limit {limit}; no code: SIGXFSZ");
         assert!(!path.join("s.lock").exists());
     }
 }

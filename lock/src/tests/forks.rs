@@ -1,18 +1,9 @@
 //! fork: the child owns nothing of what it inherits, and keeps nobody's lock alive.
 
-use super::{LONG, stranger, strangers, wait_until};
+use super::{LONG, exit_code, kill, stranger, strangers, wait_until};
 use crate::sys::fork::in_child;
 use crate::{LockDir, LockError, ReleaseError, TryAcquire};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::time::Duration;
-
-fn pid(raw: u32) -> Pid {
-    Pid::from_raw(i32::try_from(raw).expect("a pid")).expect("not 0")
-}
-
-fn exit_code(child: u32) -> Option<i32> {
-    waitpid(Some(pid(child)), WaitOptions::empty()).expect("our child").and_then(|(_, status)| status.exit_status())
-}
 
 #[test]
 fn a_child_that_drops_its_copy_of_a_guard_changes_nothing() {
@@ -80,7 +71,6 @@ fn a_child_does_not_keep_its_dead_parents_lock() {
     wait_until(|| path.join("forked").exists());
     let locks = stranger(path);
     assert!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))), "the parent holds");
-    kill_process(pid(parent), Signal::KILL).expect("our child");
-    waitpid(Some(pid(parent)), WaitOptions::empty()).expect("our child");
+    kill(parent);
     drop(locks.lock("s").timeout(Duration::from_secs(20)).blocking().expect("free while the child lives"));
 }

@@ -13,6 +13,7 @@ use crate::directory::Directory;
 use crate::event::NoSink;
 use crate::process::Process;
 use crate::sys;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +39,21 @@ fn strangers() -> (tempfile::TempDir, LockDir, LockDir) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (one, other) = (stranger(dir.path()), stranger(dir.path()));
     (dir, one, other)
+}
+
+/// The exit code of a forked child, once it has ended; `None` if a signal ended it.
+fn exit_code(child: u32) -> Option<i32> {
+    waitpid(Some(pid(child)), WaitOptions::empty()).expect("our child").and_then(|(_, status)| status.exit_status())
+}
+
+/// `SIGKILL`, and waits until it is gone.
+fn kill(child: u32) {
+    kill_process(pid(child), Signal::KILL).expect("our child");
+    assert_eq!(exit_code(child), None, "it had ended before");
+}
+
+fn pid(child: u32) -> Pid {
+    Pid::from_raw(i32::try_from(child).expect("a pid")).expect("not 0")
 }
 
 fn wait_until(mut so: impl FnMut() -> bool) {

@@ -1,9 +1,8 @@
 //! The spare: kept between holds, given up when somebody has touched it, gone with the directory or its successor.
 
-use super::{LONG, stranger, wait_until};
+use super::{LONG, exit_code, kill, stranger, wait_until};
 use crate::sys::fork::in_child;
 use crate::{LockDir, LockError, TryAcquire};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -114,8 +113,7 @@ fn a_claim_of_ours_with_more_links_is_taken_over() {
         std::mem::forget(guard);
         0
     });
-    let owner = Pid::from_raw(i32::try_from(owner).expect("a pid")).expect("not 0");
-    waitpid(Some(owner), WaitOptions::empty()).expect("our child");
+    assert_eq!(exit_code(owner), Some(0));
     assert!(path.join("s.lock").exists(), "the owner ended without a release");
     match stranger(path).try_lock("s") {
         Ok(TryAcquire::Acquired(guard)) => drop(guard),
@@ -157,9 +155,7 @@ fn a_dead_process_spare_is_removed_by_the_next() {
         wait_until(|| path.join("ready").exists());
         let locks = stranger(path);
         assert_eq!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))), inside);
-        let owner = Pid::from_raw(i32::try_from(owner).expect("a pid")).expect("not 0");
-        kill_process(owner, Signal::KILL).expect("our child");
-        waitpid(Some(owner), WaitOptions::empty()).expect("our child");
+        kill(owner);
         let [left] = spares(path).try_into().expect("the dead process left its spare");
         match locks.try_lock("s") {
             Ok(TryAcquire::Acquired(guard)) => drop(guard),
