@@ -2,8 +2,8 @@
 //! threads when a foreign claim may have changed.
 //!
 //! A hold costs nothing here while it is young: it is put on a list, and the watcher, which ticks while there are any,
-//! watches the claim's inode once the hold is old enough. A claim that cannot be watched (too many watches) stays on the
-//! list and is looked at with each tick.
+//! watches the claim's inode once the hold is old enough. A claim that cannot be watched (too many watches, or no inotify
+//! instance left for this user) stays on the list and is looked at with each tick.
 
 use crate::directory::Directory;
 use crate::hold::{Hold, Looked};

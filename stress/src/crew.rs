@@ -156,7 +156,11 @@ impl<'a> Crew<'a> {
         }
     }
 
+    /// One that has ended by itself is not killed: its hold ended with it, and not at a *kill*.
     fn kill(&mut self, worker: u16) -> anyhow::Result<()> {
+        if self.members[usize::from(worker)].child.try_wait()?.is_some() {
+            return Ok(());
+        }
         self.note(Event::Kill, worker, 0)?;
         let member = &mut self.members[usize::from(worker)];
         member.state = State::Killed;

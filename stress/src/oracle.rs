@@ -5,13 +5,13 @@
 //! | Hold | |
 //! |---|---|
 //! | begins | at its *acquired* record |
-//! | ends | at its holder's *releasing* record; or at the *kill* record of its holder; or, if the holder's process ended in another way, at the last record that the holder wrote |
-//! | is empty | if *acquired* stands after the holder's own *kill* (it was killed as it acquired) |
+//! | ends | at its holder's *releasing* record; or at the *kill* record of its holder, unless the holder writes on; or, if the holder's process ended in another way, at the last record that the holder wrote |
 //!
 //! Two holds of one lock that intersect are a violation. When a second hold begins while a first is open, it is not yet
 //! clear whether the first has ended with the death of its process, so the pair is only *suspected*. The next record that
-//! the first holder writes settles it, since it was alive; so does its *exit* by the *kill* signal, since it was alive
-//! when that was announced; any other *exit* clears it. A pair that is never settled is counted as unsettled.
+//! the first holder writes settles it, since it was alive. Its *exit* by the *kill* signal settles it too, if that was
+//! announced later, since it was alive then; any other *exit* clears it. A pair that is never settled is counted as
+//! unsettled.
 //!
 //! Two more things are violations: a token that is not larger than the one before on the same lock, and a counter, which
 //! each holder reads and writes back plus one, that ends below the number of completed sections (an update was lost).
@@ -33,6 +33,15 @@ const MEMORY: usize = 64;
 /// So many of them are told.
 const TOLD: usize = 8;
 
+/// Whether the lock gives fencing tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// It does, and they grow from 1 on.
+    Grow,
+    /// It does not, and all of them are 0.
+    Absent,
+}
+
 /// How one hold followed another on the same lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Succession {
@@ -45,6 +54,7 @@ pub struct Succession {
 /// Judges a history, record by record.
 #[derive(Debug)]
 pub struct Oracle {
+    tokens: Tokens,
     locks: Vec<Lock>,
     lives: HashMap<u32, Life>,
     recent: VecDeque<Numbered>,
@@ -53,12 +63,29 @@ pub struct Oracle {
 
 #[derive(Debug, Default, Clone)]
 struct Lock {
-    /// Holds that have not ended: more than one only while something is wrong.
-    open: Vec<Hold>,
+    /// Holds that have not ended: more than one only while something is wrong, or a killed holder is not reaped.
+    open: Vec<Open>,
     last_token: u64,
+    last_worker: Option<u16>,
     ended: Option<Succession>,
     acquired: u64,
     completed: u64,
+}
+
+/// A hold that has not ended.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    hold: Hold,
+    /// Its process was killed: over, unless the process shows that it lives.
+    doomed: bool,
+}
+
+/// Two owners, if the first one shows that it was alive when the second one came.
+#[derive(Debug)]
+struct Suspicion {
+    violation: Violation,
+    /// The first one had been killed by then, so its end clears it.
+    cleared_by_exit: bool,
 }
 
 /// A worker process, from its first record to its *exit*.
@@ -69,14 +96,15 @@ struct Life {
     done: bool,
     /// The lock it is inside of, whether or not the hold counts.
     inside: Option<u16>,
-    suspected: Vec<Violation>,
+    suspected: Option<Suspicion>,
 }
 
 impl Oracle {
-    /// An oracle for so many locks, numbered from 0.
+    /// An oracle for so many locks, numbered from 0, of an implementation with or without fencing tokens.
     #[must_use]
-    pub fn new(locks: u16) -> Self {
+    pub fn new(locks: u16, tokens: Tokens) -> Self {
         Self {
+            tokens,
             locks: vec![Lock::default(); usize::from(locks)],
             lives: HashMap::new(),
             recent: VecDeque::with_capacity(MEMORY),
@@ -130,15 +158,15 @@ impl Oracle {
             }
         }
         self.findings.oddities.unended += self.lives.len() as u64;
-        self.findings.oddities.unsettled += self.lives.values().map(|life| life.suspected.len() as u64).sum::<u64>();
+        self.findings.oddities.unsettled += self.lives.values().filter(|life| life.suspected.is_some()).count() as u64;
         self.findings
     }
 
     /// A record that a worker wrote.
     fn own(&mut self, now: Numbered) -> Result<Option<Succession>, Misfit> {
         let life = self.lives.entry(now.record.incarnation).or_default();
-        for suspected in std::mem::take(&mut life.suspected) {
-            self.findings.blame(suspected.settled_by(now));
+        if let Some(suspected) = life.suspected.take() {
+            self.findings.blame(suspected.violation.settled_by(now));
         }
         let in_its_time = if now.record.event == Event::Start { !life.started } else { life.started && !life.done };
         if !in_its_time {
@@ -172,26 +200,28 @@ impl Oracle {
         lock.acquired += 1;
         self.findings.acquired += 1;
         let hold = Hold { began: now };
-        if token <= lock.last_token && (token, lock.last_token) != (0, 0) {
+        let absent = self.tokens == Tokens::Absent && (token, lock.last_token) == (0, 0);
+        if token <= lock.last_token && !absent {
             let kind = Kind::TokenNotLarger { previous: lock.last_token };
             let story = tell(&self.recent, index, &[incarnation], None);
             self.findings.blame(Violation { kind, lock: index, holds: vec![hold], story });
         }
         lock.last_token = lock.last_token.max(token);
-        if life.killed {
-            lock.ended = None;
-            return Ok(None);
-        }
-        for &open in &lock.open {
-            let Some(holder) = self.lives.get_mut(&open.began.record.incarnation) else { continue };
+        let worker = now.record.worker;
+        self.findings.passed_on += u64::from(lock.last_worker.replace(worker).is_some_and(|last| last != worker));
+        let doomed = life.killed;
+        for open in &lock.open {
+            let began = open.hold.began;
+            let Some(holder) = self.lives.get_mut(&began.record.incarnation) else { continue };
             // One suspicion for each hold is enough, and it bounds the memory.
-            if holder.suspected.is_empty() {
-                let story = tell(&self.recent, index, &[open.began.record.incarnation, incarnation], Some(open.began));
-                holder.suspected.push(Violation { kind: Kind::Overlap, lock: index, holds: vec![open, hold], story });
+            if holder.suspected.is_none() {
+                let story = tell(&self.recent, index, &[began.record.incarnation, incarnation], Some(began));
+                let violation = Violation { kind: Kind::Overlap, lock: index, holds: vec![open.hold, hold], story };
+                holder.suspected = Some(Suspicion { violation, cleared_by_exit: open.doomed });
             }
         }
-        lock.open.push(hold);
-        let succession = lock.ended.take();
+        lock.open.push(Open { hold, doomed });
+        let succession = lock.ended.take().filter(|_| !doomed);
         self.findings.takeovers += u64::from(succession.is_some_and(|after| after.after_kill));
         Ok(succession)
     }
@@ -206,7 +236,7 @@ impl Oracle {
         let lock = self.locks.get_mut(usize::from(index)).ok_or(Misfit)?;
         lock.completed += 1;
         self.findings.completed += 1;
-        if lock.close(incarnation) {
+        if lock.close(incarnation) == Some(Closed::Living) {
             lock.ended = Some(Succession { after_kill: false, ended_us: at_us });
         }
         Ok(None)
@@ -220,11 +250,11 @@ impl Oracle {
                 self.findings.kills += 1;
                 let life = self.lives.entry(incarnation).or_default();
                 life.killed = true;
-                for suspected in &mut life.suspected {
-                    suspected.story.push(now);
+                if let Some(suspected) = &mut life.suspected {
+                    suspected.violation.story.push(now);
                 }
                 if let Some(lock) = life.inside.and_then(|index| self.locks.get_mut(usize::from(index)))
-                    && lock.close(incarnation)
+                    && lock.doom(incarnation)
                 {
                     self.findings.kills_inside += 1;
                     lock.ended = Some(Succession { after_kill: true, ended_us: at_us });
@@ -233,14 +263,14 @@ impl Oracle {
             Event::Exit => {
                 let life = self.lives.remove(&incarnation).unwrap_or_default();
                 if life.killed && detail == -SIGKILL {
-                    for suspected in life.suspected {
-                        self.findings.blame(suspected.settled_by(now));
+                    if let Some(suspected) = life.suspected.filter(|suspected| !suspected.cleared_by_exit) {
+                        self.findings.blame(suspected.violation.settled_by(now));
                     }
                 } else if detail != 0 || !life.done {
                     self.findings.oddities.crashed += 1;
                 }
                 if let Some(lock) = life.inside.and_then(|index| self.locks.get_mut(usize::from(index)))
-                    && lock.close(incarnation)
+                    && lock.close(incarnation) == Some(Closed::Living)
                 {
                     lock.ended = None;
                 }
@@ -257,12 +287,28 @@ const SIGKILL: i32 = 9;
 /// A record that cannot follow those before it.
 struct Misfit;
 
+/// Whose hold was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    Living,
+    Doomed,
+}
+
 impl Lock {
     /// Ends the hold of this incarnation, if it has one that has not ended.
-    fn close(&mut self, incarnation: u32) -> bool {
-        let before = self.open.len();
-        self.open.retain(|hold| hold.began.record.incarnation != incarnation);
-        self.open.len() < before
+    fn close(&mut self, incarnation: u32) -> Option<Closed> {
+        let at = self.open.iter().position(|open| open.hold.began.record.incarnation == incarnation)?;
+        Some(if self.open.swap_remove(at).doomed { Closed::Doomed } else { Closed::Living })
+    }
+
+    /// Marks the hold of a killed incarnation. True if it has one that was not marked yet.
+    fn doom(&mut self, incarnation: u32) -> bool {
+        let mut open = self.open.iter_mut();
+        let open = open.find(|open| open.hold.began.record.incarnation == incarnation && !open.doomed);
+        open.is_some_and(|open| {
+            open.doomed = true;
+            true
+        })
     }
 }
 

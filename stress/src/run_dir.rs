@@ -40,12 +40,21 @@ impl RunDir {
             Err(TryLockError::Error(error)) => return Err(error).with_context(in_it),
         }
         let dir = Self { path, _lock: lock };
+        let foreign = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != "sessions");
+        if !dir.history().exists() && fs::read_dir(&dir.path).with_context(in_it)?.any(foreign) {
+            bail!("{} has other files in it: name an empty directory, or one of an earlier run", dir.path.display());
+        }
+        // An earlier run's verdict is not this one's.
+        match fs::remove_file(dir.results()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(in_it),
+            _ => {}
+        }
         let made = [(dir.history(), 0), (dir.counters(), 8 * u64::from(locks)), (dir.control(), u64::from(workers))];
         for (file, length) in made.into_iter().chain([(dir.log(), 0)]) {
             // A new inode each: a worker that an earlier run left behind keeps to its own.
             match fs::remove_file(&file) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(in_it),
-                _ => File::create_new(&file)?.set_len(length).with_context(in_it)?,
+                _ => File::create_new(&file).and_then(|file| file.set_len(length)).with_context(in_it)?,
             }
         }
         match DirBuilder::new().mode(0o700).create(dir.sessions()) {

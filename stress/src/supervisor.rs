@@ -114,7 +114,7 @@ impl Judge {
     fn open(options: &RunOptions, dir: &RunDir) -> anyhow::Result<Self> {
         Ok(Self {
             tail: Tail::open(&dir.history())?,
-            oracle: Oracle::new(options.locks),
+            oracle: Oracle::new(options.locks, options.lock.tokens()),
             figures: Figures::new(options.workers),
             caught: Vec::new(),
         })

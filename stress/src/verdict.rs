@@ -49,6 +49,8 @@ pub struct Needs {
     pub kills_inside: u64,
     /// Takeovers: as many.
     pub takeovers: u64,
+    /// Acquisitions after a hold of another worker: one a second, and at least 5. Who competes with nobody shows nothing.
+    pub passed_on: u64,
 }
 
 impl Needs {
@@ -58,7 +60,12 @@ impl Needs {
     pub fn of(duration: Duration, kills_per_second: f64) -> Self {
         let seconds = duration.as_secs_f64();
         let faults = if kills_per_second > 0.0 { ((seconds * kills_per_second / 8.0) as u64).max(1) } else { 0 };
-        Self { acquisitions: ((seconds * 10.0) as u64).max(50), kills_inside: faults, takeovers: faults }
+        Self {
+            acquisitions: ((seconds * 10.0) as u64).max(50),
+            kills_inside: faults,
+            takeovers: faults,
+            passed_on: (seconds as u64).max(5),
+        }
     }
 }
 
@@ -81,6 +88,7 @@ fn doubts(findings: &Findings, needs: &Needs) -> Vec<String> {
         (findings.acquired, needs.acquisitions, "acquisitions"),
         (findings.kills_inside, needs.kills_inside, "kills inside holds"),
         (findings.takeovers, needs.takeovers, "takeovers"),
+        (findings.passed_on, needs.passed_on, "acquisitions after another worker's hold"),
     ];
     let few = few.into_iter().filter(|(there, needed, _)| there < needed);
     let few = few.map(|(there, needed, what)| format!("{there} {what}, of at least {needed} needed"));
@@ -95,7 +103,8 @@ mod tests {
     use crate::oracle::Oddities;
 
     fn plenty() -> Findings {
-        Findings { acquired: 1000, completed: 990, kills: 20, kills_inside: 10, takeovers: 10, ..Findings::default() }
+        let counted = Findings { acquired: 1000, completed: 990, passed_on: 900, ..Findings::default() };
+        Findings { kills: 20, kills_inside: 10, takeovers: 10, ..counted }
     }
 
     #[test]
@@ -118,6 +127,7 @@ mod tests {
             Findings { acquired: 199, ..plenty() },
             Findings { kills_inside: 4, ..plenty() },
             Findings { takeovers: 4, ..plenty() },
+            Findings { passed_on: 19, ..plenty() },
             Findings { timeouts: 1, ..plenty() },
             Findings { errors: 1, ..plenty() },
             odd(Oddities { undecodable: 1, ..Oddities::default() }),
@@ -143,6 +153,9 @@ mod tests {
 
     #[test]
     fn without_kills_none_are_needed() {
-        assert_eq!(Needs::of(Duration::from_secs(1), 0.0), Needs { acquisitions: 50, kills_inside: 0, takeovers: 0 });
+        assert_eq!(
+            Needs::of(Duration::from_secs(1), 0.0),
+            Needs { acquisitions: 50, kills_inside: 0, takeovers: 0, passed_on: 5 }
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! One worker process: acquire, write down, count, release, again and again.
 //!
-//! It ends in good order when its standard input does, which also happens when the supervisor dies; a worker that is
-//! stopped at that moment is killed by the kernel instead (`PR_SET_PDEATHSIG`). And it never outlives its bound.
+//! It ends in good order when the supervisor closes its standard input. If the supervisor dies, the kernel kills it
+//! (`PR_SET_PDEATHSIG`). And it never outlives its bound.
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;

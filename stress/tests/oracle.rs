@@ -5,13 +5,13 @@
 //! have not exited do so in good order.
 
 use session_lock_stress::history::{Event, RECORD_BYTES, Record, Undecodable};
-use session_lock_stress::oracle::{Findings, Kind, Oddities, Oracle};
+use session_lock_stress::oracle::{Findings, Kind, Oddities, Oracle, Tokens};
 
 const LOCKS: u16 = 2;
 
 /// Judges a history. Unless said otherwise, the counters say how many sections were completed.
 fn judge(history: &str, counters: Option<[u64; LOCKS as usize]>) -> Findings {
-    let mut oracle = Oracle::new(LOCKS);
+    let mut oracle = Oracle::new(LOCKS, Tokens::Absent);
     let mut observe = |record: Record| oracle.observe(Record::decode(&record.encode()));
     let (steps, in_good_order) = match history.strip_suffix('.') {
         Some(steps) => (steps, true),
@@ -66,7 +66,8 @@ const GOOD: &[(&str, &str)] = &[
     ("tokens are per lock", "A acquired @0#5, A releasing @0#5, B acquired @1#5, B releasing @1#5."),
     ("a kill ends the hold", "A acquired, A kill, B acquired, A exit=-9, B releasing."),
     ("the next owner is there before the kill is reaped", "A acquired, A kill, B acquired, B releasing, A exit=-9."),
-    ("acquired after one's own kill", "A kill, B acquired, A acquired, A exit=-9, B releasing."),
+    ("acquired after one's own kill", "A kill, A acquired, A exit=-9, B acquired, B releasing."),
+    ("acquired after one's own kill, and not yet reaped", "A kill, A acquired, B acquired, A exit=-9, B releasing."),
     ("a whole hold after one's own kill", "A kill, A acquired, A releasing, B acquired, A exit=-9, B releasing."),
     ("the victim goes on for a moment", "A acquired, A kill, A releasing, B acquired, A exit=-9, B releasing."),
     ("caught and killed", "A acquired, A caught, A kill, A exit=-9, B acquired, B releasing."),
@@ -96,6 +97,8 @@ const TWO_OWNERS: &[(&str, &str)] = &[
     ("a stop does not end a hold", "A acquired, A stop, B acquired, B releasing, A continue, A releasing."),
     ("a release of another lock does not end it", "A acquired @0, A releasing @1, B acquired @0, A releasing @0."),
     ("another's kill does not end it", "A acquired, C kill, B acquired, A releasing, C exit=-9."),
+    ("the killed one shows that it lives", "A acquired, A kill, B acquired, A releasing, A exit=-9, B releasing."),
+    ("the killed one comes in while another holds", "B kill, A acquired, B acquired, B exit=-9, A releasing."),
     ("the first writes on after its kill", "A acquired, B acquired, A kill, A releasing, B releasing."),
 ];
 
@@ -199,12 +202,12 @@ fn what_cannot_be_judged_is_said() {
 fn a_counter_that_is_missing_or_too_high_is_odd() {
     let history = "A acquired, A releasing.";
     assert_eq!(judge(history, Some([2, 0])).oddities, Oddities { counters: 1, ..Oddities::default() });
-    assert_eq!(Oracle::new(2).finish(&[0]).oddities, Oddities { counters: 1, ..Oddities::default() });
+    assert_eq!(Oracle::new(2, Tokens::Absent).finish(&[0]).oddities, Oddities { counters: 1, ..Oddities::default() });
 }
 
 #[test]
 fn records_without_a_start_do_not_fit() {
-    let mut oracle = Oracle::new(1);
+    let mut oracle = Oracle::new(1, Tokens::Absent);
     oracle.observe(Ok(record("A acquired")));
     assert_eq!(oracle.finish(&[0]).oddities.misfits, 1);
 }
@@ -226,7 +229,7 @@ fn garbage_of_every_kind_is_undecodable() {
     assert_eq!(Record::decode(&whole[..RECORD_BYTES - 1]), Err(Undecodable));
     assert!(Record::decode(&whole).is_ok());
 
-    let mut oracle = Oracle::new(1);
+    let mut oracle = Oracle::new(1, Tokens::Absent);
     for record in [Record::decode(&whole), Record::decode(&[0; RECORD_BYTES])] {
         oracle.observe(record);
     }
@@ -248,7 +251,7 @@ fn a_long_random_history_is_judged_right() {
     eprintln!("seed {seed}");
     for theft in [None, Some(60_000)] {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut oracle = Oracle::new(1);
+        let mut oracle = Oracle::new(1, Tokens::Absent);
         let mut next = 1_u32;
         let mut crew: Vec<u32> = Vec::new();
         let mut completed = 0;
@@ -292,5 +295,16 @@ fn a_long_random_history_is_judged_right() {
         assert_eq!(findings.violations, u64::from(theft.is_some()), "{:?}", findings.stories);
         assert_eq!(findings.oddities, Oddities::default());
         assert!(findings.takeovers > 500, "{}", findings.takeovers);
+    }
+}
+
+#[test]
+fn a_lock_with_tokens_must_give_them() {
+    let record = |event| Record { event, worker: 0, incarnation: 1, lock: 0, token: 0, at_us: 0, detail: 0 };
+    for (tokens, violations) in [(Tokens::Grow, 1), (Tokens::Absent, 0)] {
+        let mut oracle = Oracle::new(1, tokens);
+        oracle.observe(Ok(record(Event::Start)));
+        oracle.observe(Ok(record(Event::Acquired)));
+        assert_eq!(oracle.findings().violations, violations, "{tokens:?}");
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 /// Watches inodes, and can be woken.
 #[derive(Debug)]
 pub(crate) struct Inotify {
-    instance: Fd,
+    /// `None` when the user has no instance left (`fs.inotify.max_user_instances`, 128): then nothing can be watched.
+    instance: Option<Fd>,
     wake: Fd,
 }
 
@@ -31,7 +32,7 @@ pub(crate) enum Noticed {
 impl Inotify {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            instance: Fd::open(|| rustix::fs::inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK))?,
+            instance: Fd::open(|| rustix::fs::inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)).ok(),
             wake: Fd::open(|| rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))?,
         })
     }
@@ -44,12 +45,14 @@ impl Inotify {
             | WatchFlags::DELETE_SELF
             | WatchFlags::MOVE_SELF
             | WatchFlags::DONT_FOLLOW;
-        rustix::fs::inotify::add_watch(&self.instance, path, flags)
+        let instance = self.instance.as_ref().ok_or(Errno::MFILE)?;
+        rustix::fs::inotify::add_watch(instance, path, flags)
     }
 
     /// Ends a watch. One that has ended by itself is no error.
     pub(crate) fn unwatch(&self, watch: WatchId) -> Result<()> {
-        match rustix::fs::inotify::remove_watch(&self.instance, watch) {
+        let Some(instance) = &self.instance else { return Ok(()) };
+        match rustix::fs::inotify::remove_watch(instance, watch) {
             Err(Errno::INVAL) => Ok(()),
             result => result,
         }
@@ -64,7 +67,8 @@ impl Inotify {
     /// Waits until something was noticed, somebody woke it, or `timeout` is over (`None`: without end).
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<()> {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        let mut fds = [PollFd::new(&self.instance, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
+        let watched = self.instance.as_ref().unwrap_or(&self.wake);
+        let mut fds = [PollFd::new(&self.wake, PollFlags::IN), PollFd::new(watched, PollFlags::IN)];
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
@@ -77,8 +81,9 @@ impl Inotify {
 
     /// Hands over what was noticed until now.
     pub(crate) fn drain(&self, mut each: impl FnMut(Noticed)) -> Result<()> {
+        let Some(instance) = &self.instance else { return Ok(()) };
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut reader = Reader::new(&self.instance, &mut buffer);
+        let mut reader = Reader::new(instance, &mut buffer);
         loop {
             match reader.next() {
                 Ok(event) => each(match event.events() {

@@ -145,6 +145,8 @@ pub struct Findings {
     pub kills_inside: u64,
     /// Acquisitions that followed a hold which a kill had ended.
     pub takeovers: u64,
+    /// Acquisitions after a hold of another worker.
+    pub passed_on: u64,
     /// Stops announced.
     pub stops: u64,
     /// Acquires that gave up.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::oracle::Tokens;
+
 mod kernel;
 mod seed;
 mod session;
@@ -36,6 +38,14 @@ pub(crate) trait Held {
 }
 
 impl Implementation {
+    /// Whether it gives fencing tokens.
+    pub(crate) const fn tokens(self) -> Tokens {
+        match self {
+            Self::SessionLock => Tokens::Grow,
+            Self::Flock | Self::DeleteCreate | Self::RenameOver => Tokens::Absent,
+        }
+    }
+
     /// Opens the lock directory with this lock.
     pub(crate) fn open(self, sessions: &Path, worker: u16) -> anyhow::Result<Box<dyn Peer>> {
         Ok(match self {

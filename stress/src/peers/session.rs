@@ -1,4 +1,4 @@
-//! The lock under test. The only place that imports it.
+//! The lock under test. The only peer that imports it.
 
 use std::path::Path;
 use std::time::Duration;
