@@ -1,5 +1,7 @@
 //! The races of the seed threads, told as stories. Each one fails on the broken lock of its thread, which is written
 //! down here step by step, and holds on this one.
+//!
+//! The threads are of the openclaw project: 000 is its #10283, 001 #57019, 002 #15628, 003 #32081.
 
 use super::{GRACE, LONG, SHORT, strangers};
 use crate::{LockError, TryAcquire};
