@@ -164,6 +164,7 @@ impl Worker<'_> {
 }
 
 /// Raises the flag when standard input ends or the bound is over, and cuts the process short if that does not help.
+#[expect(clippy::disallowed_methods, reason = "a worker that hangs in its lock cannot return")]
 fn end_of_input(bound: Duration) -> Arc<AtomicBool> {
     let ending = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&ending);
