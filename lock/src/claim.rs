@@ -38,24 +38,19 @@ pub(crate) fn publish(
         };
         let bytes = payload.encode(usize::try_from(claim.size).unwrap_or(MAX_CLAIM_LEN));
         let named = sys::file::write_at(&claim.fd, &bytes, 0)
-            .map_err(failed("write the claim"))
-            .map(|()| sys::file::link(&claim.fd, &directory.fd, &session.claim));
+            .and_then(|()| sys::file::link(&claim.fd, &directory.fd, &session.claim));
         claim.size = bytes.len() as u64;
         match named {
-            Ok(Ok(())) => return Ok(Some(claim)),
-            Ok(Err(Errno::EXIST)) => {
+            Ok(()) => return Ok(Some(claim)),
+            Err(Errno::EXIST) => {
                 directory.spare.put_back(directory, claim);
                 return Ok(None);
             }
             // The spare's own name was removed, and with it the last one.
-            Ok(Err(Errno::NOENT)) if claim.spare => directory.spare.discard(directory, &claim),
-            Ok(Err(errno)) => {
+            Err(Errno::NOENT) if claim.spare => directory.spare.discard(directory, &claim),
+            Err(errno) => {
                 directory.spare.put_back(directory, claim);
-                return Err(directory.failed("name the claim", session, errno));
-            }
-            Err(error) => {
-                directory.spare.put_back(directory, claim);
-                return Err(error);
+                return Err(directory.failed("write and name the claim", session, errno));
             }
         }
     }

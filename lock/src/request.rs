@@ -127,8 +127,7 @@ impl Pending {
                 None
             }
             Err(error) => {
-                drop(attempt);
-                self.request.directory.queues.pass_on(range);
+                abandon(attempt);
                 Some(Err(self.error(error)))
             }
         }
@@ -153,14 +152,12 @@ impl Pending {
                 if operation == Operation::AwaitGrace {
                     wait_in_thread(attempt, operation)?;
                 } else {
-                    drop(attempt);
-                    self.request.directory.queues.pass_on(self.request.session.range);
+                    abandon(attempt);
                 }
                 Ok(Err(busy))
             }
             Err(error) => {
-                drop(attempt);
-                directory.queues.pass_on(session.range);
+                abandon(attempt);
                 Err(self.error(error))
             }
         }

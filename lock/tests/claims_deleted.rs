@@ -4,7 +4,7 @@
 mod support;
 
 use session_lock::event::{Event, ReleaseOutcome};
-use session_lock::{LockDir, LossCause, TryAcquire};
+use session_lock::{LossCause, TryAcquire};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
@@ -70,25 +70,6 @@ fn a_claim_deleted_within_a_short_hold_is_found_at_the_release() {
     let restored = count(&recorder, |event| *event == Event::ClaimRestored);
     let lost = count(&recorder, |event| *event == Event::Lost { cause: LossCause::Deleted });
     assert_eq!(restored + lost, 50, "a deletion went unnoticed");
-}
-
-/// The arbiter of the old state directory and that of the new one know nothing of each other; the claim's own lock does.
-#[test]
-fn deleting_the_state_directory_makes_no_second_holder() {
-    let (dir, locks) = lock_dir();
-    let guard = locks.lock("s").blocking().expect("free");
-    std::fs::remove_dir_all(dir.path().join(".session-lock")).expect("removed");
-    let other = other_process(dir.path());
-    assert!(matches!(other.try_lock("s"), Ok(TryAcquire::Busy(_))));
-    guard.release().expect("released");
-    drop(locks.lock("s").timeout(LONG).blocking().expect("free again"));
-    assert!(dir.path().join(".session-lock").exists());
-}
-
-/// In this process the turn excludes; what another process would see is the business of the stress tool. Here the
-/// handle is merely another one.
-fn other_process(path: &Path) -> LockDir {
-    LockDir::open(path).expect("open")
 }
 
 #[test]

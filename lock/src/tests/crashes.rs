@@ -1,6 +1,6 @@
 //! SIGKILL: the kernel frees a dead owner's lock, and the next one says why it could be had.
 
-use super::{LONG, exit_code, kill, stranger, wait_until};
+use super::{LONG, exit_code, kill, somebody_waits, stranger, wait_until};
 use crate::event::{Event, Sink};
 use crate::sys::fork::in_child;
 use crate::verdict::Reason;
@@ -32,7 +32,7 @@ fn a_killed_owners_lock_is_free_at_once_and_the_waiter_says_why() {
     assert!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))));
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| locks.lock("s").timeout(LONG).blocking().expect("free").token());
-        wait_until(|| locks.directory.queues.has_waiters(crate::name::Session::new("s").expect("valid").range));
+        wait_until(|| somebody_waits(&locks));
         kill(owner);
         waiter.join().expect("no panic");
     });

@@ -11,6 +11,7 @@ mod strangers;
 use crate::dir::LockDir;
 use crate::directory::Directory;
 use crate::event::NoSink;
+use crate::name::Session;
 use crate::process::Process;
 use crate::sys;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -54,6 +55,11 @@ fn kill(child: u32) {
 
 fn pid(child: u32) -> Pid {
     Pid::from_raw(i32::try_from(child).expect("a pid")).expect("not 0")
+}
+
+/// Whether an acquire of session `s` waits in this process's queue.
+fn somebody_waits(locks: &LockDir) -> bool {
+    locks.directory.queues.has_waiters(Session::new("s").expect("valid").range)
 }
 
 fn wait_until(mut so: impl FnMut() -> bool) {

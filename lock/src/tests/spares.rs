@@ -19,6 +19,13 @@ fn holds(locks: &LockDir, count: usize) {
     }
 }
 
+fn assert_free_at_once(locks: &LockDir) {
+    match locks.try_lock("s") {
+        Ok(TryAcquire::Acquired(guard)) => drop(guard),
+        other => panic!("a dead owner's lock is free at once, but: {other:?}"),
+    }
+}
+
 fn claim_inode(locks: &LockDir, claim: &Path) -> u64 {
     let _guard = locks.lock("s").timeout(LONG).blocking().expect("free");
     fs::metadata(claim).expect("the claim is there").ino()
@@ -115,10 +122,7 @@ fn a_claim_of_ours_with_more_links_is_taken_over() {
     });
     assert_eq!(exit_code(owner), Some(0));
     assert!(path.join("s.lock").exists(), "the owner ended without a release");
-    match stranger(path).try_lock("s") {
-        Ok(TryAcquire::Acquired(guard)) => drop(guard),
-        other => panic!("a dead owner's lock is free at once, but: {other:?}"),
-    }
+    assert_free_at_once(&stranger(path));
 }
 
 #[test]
@@ -157,10 +161,7 @@ fn a_dead_process_spare_is_removed_by_the_next() {
         assert_eq!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))), inside);
         kill(owner);
         let [left] = spares(path).try_into().expect("the dead process left its spare");
-        match locks.try_lock("s") {
-            Ok(TryAcquire::Acquired(guard)) => drop(guard),
-            other => panic!("a dead owner's lock is free at once, but: {other:?}"),
-        }
+        assert_free_at_once(&locks);
         holds(&locks, 16);
         assert!(!left.exists(), "the dead process's spare is still there");
         assert_eq!(spares(path).len(), 1);

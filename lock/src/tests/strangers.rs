@@ -1,7 +1,8 @@
 //! Two processes, one directory: what the kernel decides.
 
-use super::{LONG, SHORT, stranger, strangers, wait_until};
+use super::{LONG, SHORT, somebody_waits, stranger, strangers, wait_until};
 use crate::{LockError, TryAcquire};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -13,16 +14,11 @@ fn another_process_waits_and_is_served() {
     assert!(matches!(other.lock("s").timeout(SHORT).blocking(), Err(LockError::Timeout { .. })));
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| other.lock("s").timeout(LONG).blocking().expect("released").token());
-        wait_until(|| other.directory.queues.has_waiters(guard_range(&other)));
+        wait_until(|| somebody_waits(&other));
         let token = guard.token();
         drop(guard);
         assert!(waiter.join().expect("no panic") > token);
     });
-}
-
-/// The range of session `s`.
-fn guard_range(_: &crate::LockDir) -> crate::name::Range {
-    crate::name::Session::new("s").expect("valid").range
 }
 
 /// A request that is parked in the kernel's queue cannot be called off. The grant goes to the next one who wants it, and
@@ -48,7 +44,7 @@ fn a_try_beside_a_parked_request_is_busy_and_the_parked_one_is_served() {
     let guard = one.lock("s").blocking().expect("free");
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| drop(other.lock("s").timeout(LONG).blocking().expect("released")));
-        wait_until(|| other.directory.queues.has_waiters(guard_range(&other)));
+        wait_until(|| somebody_waits(&other));
         for _ in 0..100 {
             assert!(matches!(other.try_lock("s"), Ok(TryAcquire::Busy(_))));
         }
@@ -91,6 +87,7 @@ fn removing_the_state_directory_makes_no_second_holder() {
     guard.release().expect("released");
     drop(other.lock("s").timeout(LONG).blocking().expect("free"));
     drop(one.lock("s").timeout(LONG).blocking().expect("free, with the new arbiter"));
+    assert!(dir.path().join(".session-lock").exists());
 }
 
 #[test]
@@ -118,6 +115,12 @@ fn tokens_grow_over_processes() {
     }
 }
 
+/// The only arbiter of a directory in which one session was locked.
+fn the_arbiter(dir: &Path) -> PathBuf {
+    let mut entries = std::fs::read_dir(dir.join(".session-lock")).expect("readable");
+    entries.next().expect("one arbiter").expect("readable").path()
+}
+
 /// What a machine's crash may do to the arbiter: the last appends are gone, and the boot is another one.
 #[test]
 fn tokens_grow_over_a_reboot_that_loses_appends() {
@@ -127,8 +130,7 @@ fn tokens_grow_over_a_reboot_that_loses_appends() {
         last = one.lock("s").blocking().expect("free").token();
     }
     drop(one);
-    let state = dir.path().join(".session-lock");
-    let arbiter = std::fs::read_dir(state).expect("readable").next().expect("one arbiter").expect("readable").path();
+    let arbiter = the_arbiter(dir.path());
     let mut bytes = std::fs::read(&arbiter).expect("readable");
     bytes.truncate(65);
     bytes[16..48].copy_from_slice(&crate::arbiter::record(&[9; 16], 0));
@@ -143,8 +145,7 @@ fn tokens_grow_over_a_reboot_that_loses_appends() {
 fn a_damaged_arbiter_is_an_error_that_says_so() {
     let (dir, one, other) = strangers();
     drop(one.lock("s").blocking().expect("free"));
-    let state = dir.path().join(".session-lock");
-    let arbiter = std::fs::read_dir(state).expect("readable").next().expect("one arbiter").expect("readable").path();
+    let arbiter = the_arbiter(dir.path());
     std::fs::write(arbiter, "damage").expect("written");
     let error = other.lock("s").blocking().expect_err("its header is gone");
     assert!(error.to_string().contains("header is damaged"), "{error}");
