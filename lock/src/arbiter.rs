@@ -87,7 +87,7 @@ impl Arbiter {
         }
         let mut header = [0; HEADER_LEN];
         let len = sys::file::read_start(&fd, &mut header).map_err(failed("read"))?;
-        let boot_id = directory.process.asker.boot_id;
+        let boot_id = *directory.process.boot_id();
         let (Some((known_boot, known_epoch)), true) = (parse_record(&header), len == HEADER_LEN) else {
             return Err(LockError::State { path: at, found: "its header is damaged" });
         };
@@ -215,7 +215,7 @@ fn create(directory: &Directory, state: &Fd, name: &CString) -> sys::Result<Fd> 
     let fd = sys::file::create_unnamed(state, permissions, true)?;
     let mut header = [0; HEADER_LEN];
     header[..16].copy_from_slice(&sys::file::random()?);
-    header[RECORD].copy_from_slice(&record(&directory.process.asker.boot_id, 0));
+    header[RECORD].copy_from_slice(&record(directory.process.boot_id(), 0));
     sys::file::write_at(&fd, &header, 0)?;
     sys::file::set_access(&fd, &sys::file::stat(&fd)?, permissions, directory.stat.gid)?;
     sys::file::sync(&fd)?;

@@ -107,7 +107,7 @@ impl Attempt {
         let token = match acquired {
             Acquired::Fresh { token } => token,
             Acquired::Reclaimed { token, from } => {
-                let asker = &self.directory.process.asker;
+                let asker = &self.directory.process.asker();
                 let owner = match from {
                     Standing::OwnArbiter => OwnerProcess::Unknown,
                     Standing::Foreign => self.owner_process(),
@@ -272,7 +272,7 @@ impl Attempt {
         if let Some(claim) = &mut self.claim {
             claim.size = len as u64;
         }
-        let boot_id = &self.directory.process.asker.boot_id;
+        let boot_id = self.directory.process.boot_id();
         Ok(Completion::Read(self.content.standing(&self.arbiter().id, boot_id)))
     }
 
@@ -294,7 +294,7 @@ impl Attempt {
     fn probe_writers(&self) -> Completion {
         match self.writers() {
             Ok(Some(probe)) => {
-                let asker = &self.directory.process.asker;
+                let asker = &self.directory.process.asker();
                 verdict::writers(probe, &self.content, asker, self.owner_process())
             }
             Ok(None) => Completion::Gone,

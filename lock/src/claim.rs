@@ -130,7 +130,7 @@ pub(crate) fn payload(
     traceparent: Option<&str>,
 ) -> Payload {
     let process = directory.process;
-    let asker = &process.asker;
+    let asker = process.asker();
     Payload {
         pid: Some(asker.pid),
         created_at: Some(sys::clock::wall()),

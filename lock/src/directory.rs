@@ -28,10 +28,8 @@ pub(crate) struct Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        if self.process.is_current()
-            && let Some(claim) = self.spare.take(self)
-        {
-            self.spare.discard(self, &claim);
+        if self.process.is_current() {
+            self.discard_spare();
         }
     }
 }
@@ -40,6 +38,13 @@ impl Directory {
     pub(crate) fn new(fd: Fd, path: &Path, stat: Stat, process: &'static Process) -> Self {
         let arbiters = [const { Mutex::new(None) }; SHARDS];
         Self { fd, path: path.to_owned(), stat, process, arbiters, queues: Queues::default(), spare: Spare::default() }
+    }
+
+    /// Removes the spare, if there is one and it is not in use.
+    pub(crate) fn discard_spare(&self) {
+        if let Some(claim) = self.spare.take(self) {
+            self.spare.discard(self, &claim);
+        }
     }
 
     /// The permission bits of files made here: what the directory's users may do, none may execute.
@@ -102,7 +107,7 @@ impl Directory {
         let read = sys::file::open_reading(&self.fd, &session.claim)
             .and_then(|claim| sys::file::read_start(claim, &mut buffer));
         match read {
-            Ok(len) => Holder::of(&Content::classify(&buffer[..len]), &self.process.asker),
+            Ok(len) => Holder::of(&Content::classify(&buffer[..len]), &self.process.asker()),
             Err(_) => Holder::unknown(),
         }
     }

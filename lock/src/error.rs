@@ -1,5 +1,6 @@
 //! Errors: one enum per operation, each with the path and, where there is one, the way out.
 
+use crate::event::Loss;
 use crate::holder::Holder;
 use crate::name::NameError;
 use std::io;
@@ -98,18 +99,45 @@ pub enum LockError {
     /// The process was forked after the directory was opened; open the directory again in the child.
     #[error("the directory was opened before a fork; the child has to open it again")]
     Forked,
+    /// The process released everything ([`crate::release_all`]) after this acquire began. Ask again.
+    #[error("all locks of this process were released while this acquire waited; ask again")]
+    Restarted,
     /// A system call failed.
     #[error(transparent)]
     System(#[from] SystemError),
 }
 
-/// Why a release did not go as planned. The lock is free afterwards all the same.
+/// Why a hold cannot be entered once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReentryError {
+    /// Its last guard has been released. Acquire the lock again.
+    #[error("the hold has been released; acquire the lock again")]
+    Over,
+    /// The hold was lost.
+    #[error("the hold was lost: {0}; acquire the lock again")]
+    Lost(Loss),
+    /// The handle was inherited by a forked child, which holds nothing.
+    #[error("the lock belongs to the parent of this forked process")]
+    Forked,
+}
+
+/// Why a release did not go as planned. This process does not hold the lock afterwards, whatever the reason; after
+/// [`ReleaseError::Forked`] its parent still does.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
     /// The guard was inherited by a forked child, which holds nothing: the parent still does.
     #[error("the lock belongs to the parent of this forked process")]
     Forked,
+    /// The hold was lost before its release: what was written meanwhile may have met another writer.
+    #[error("{session:?} was not held to the end: {cause}")]
+    Lost {
+        /// The session's name.
+        session: String,
+        /// How it was lost.
+        cause: Loss,
+    },
     /// A system call failed; the claim may still be there, and the next acquire reclaims it.
     #[error(transparent)]
     System(#[from] SystemError),

@@ -3,6 +3,7 @@
 use crate::holder::{Holder, HolderKind};
 use crate::protocol::{LossCause, Refusal};
 use crate::verdict::Reason;
+use std::fmt;
 use std::time::Duration;
 
 /// One thing that happened to one session's lock, in this process.
@@ -35,6 +36,11 @@ pub enum Event {
         /// From the call to the hold.
         waited: Duration,
     },
+    /// A holder entered its own hold once more, through a [`crate::Handle`].
+    Reentered {
+        /// The hold's fencing token.
+        token: u64,
+    },
     /// An acquire ended without the lock.
     NotAcquired {
         /// How it ended.
@@ -56,6 +62,11 @@ pub enum Event {
         /// How.
         cause: LossCause,
     },
+    /// A hold lasted longer than its maximum.
+    HoldExceeded {
+        /// What was done about it.
+        action: HoldExceeded,
+    },
 }
 
 /// How an acquire ended without the lock.
@@ -65,7 +76,7 @@ pub enum NotAcquired {
     Busy,
     /// The deadline passed.
     Timeout,
-    /// The future was dropped.
+    /// The future was dropped, or the process released everything meanwhile.
     Cancelled,
     /// A system call failed, or the path holds no claim.
     Error,
@@ -80,6 +91,50 @@ pub enum ReleaseOutcome {
     Lost,
     /// A system call failed; the lock is free, the claim may still be there.
     Error,
+}
+
+/// How a guard came to hold nothing before it was released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Loss {
+    /// Somebody deleted the claim, and it was noticed only at the release. Holders that use this crate were excluded all
+    /// the time.
+    Deleted,
+    /// Somebody put another file in the claim's place. Holders that use this crate are still excluded, others may not be.
+    Replaced,
+    /// The maximum hold was over ([`crate::Lock::max_hold`]), and the lock was released: somebody else may hold it.
+    HoldExceeded,
+    /// The process released everything ([`crate::release_all`]): somebody else may hold it.
+    Restarted,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Deleted => "somebody deleted its claim",
+            Self::Replaced => "somebody replaced its claim",
+            Self::HoldExceeded => "it was held for longer than its maximum, and was released",
+            Self::Restarted => "the process released all its locks",
+        })
+    }
+}
+
+impl From<LossCause> for Loss {
+    fn from(cause: LossCause) -> Self {
+        match cause {
+            LossCause::Deleted => Self::Deleted,
+            LossCause::Replaced => Self::Replaced,
+        }
+    }
+}
+
+/// What is done about a hold that lasts longer than its maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HoldExceeded {
+    /// It is said once, as an [`Event::HoldExceeded`], and the hold goes on.
+    Report,
+    /// It is said, the guards are told ([`Loss::HoldExceeded`]), and then the lock is released.
+    Release,
 }
 
 /// Where events go.

@@ -5,35 +5,40 @@ use crate::attempt::Held;
 use crate::claim::{self, Claim};
 use crate::directory::Directory;
 use crate::error::{ReleaseError, SystemError};
-use crate::event::{Event, ReleaseOutcome};
+use crate::event::{Event, HoldExceeded, Loss, ReleaseOutcome};
 use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, Release, Released, Step};
 use crate::request::Request;
 use crate::sys;
 use crate::sys::inotify::WatchId;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Hold {
+    /// Which hold of this process.
+    pub(crate) number: u64,
     pub(crate) request: Request,
+    /// How many guards there are. Once it is 0 it stays 0.
+    guards: AtomicUsize,
     arbiter: Arc<Arbiter>,
     pub(crate) token: u64,
     pub(crate) since: Instant,
     /// `None` once it is released. Healing and releasing exclude each other here.
     claim: Mutex<Option<Claim>>,
-    loss: Mutex<Loss>,
+    loss: Mutex<Lost>,
     /// The watch on the claim, once the hold is old enough to have one.
     watch: Mutex<Option<WatchId>>,
 }
 
 #[derive(Debug, Default)]
-struct Loss {
-    cause: Option<LossCause>,
+struct Lost {
+    cause: Option<Loss>,
     wakers: Vec<Waker>,
 }
 
-impl Loss {
+impl Lost {
     /// Takes one waker like this one out.
     fn forget(&mut self, waker: &Waker) {
         if let Some(at) = self.wakers.iter().position(|kept| kept.will_wake(waker)) {
@@ -55,8 +60,11 @@ impl Hold {
     pub(crate) fn begin(request: &Request, new: Held) -> Arc<Self> {
         let since = sys::clock::now();
         let waited = since.saturating_duration_since(request.started);
+        let process = request.directory.process;
         let hold = Arc::new(Self {
+            number: process.number_hold(),
             request: request.clone(),
+            guards: AtomicUsize::new(1),
             arbiter: new.arbiter,
             token: new.token,
             since,
@@ -64,9 +72,20 @@ impl Hold {
             loss: Mutex::default(),
             watch: Mutex::default(),
         });
+        process.remember(&hold);
         request.record(&Event::Acquired { token: new.token, waited });
-        request.directory.process.watcher.look_after(&hold);
+        process.watcher.look_after(&hold);
         hold
+    }
+
+    /// One guard more. False if there is none any more, and the hold is over or about to be.
+    pub(crate) fn enter(&self) -> bool {
+        let entered =
+            self.guards.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |guards| (guards > 0).then(|| guards + 1));
+        if entered.is_ok() {
+            self.request.record(&Event::Reentered { token: self.token });
+        }
+        entered.is_ok()
     }
 
     pub(crate) fn directory(&self) -> &Arc<Directory> {
@@ -86,14 +105,56 @@ impl Hold {
         sys::clock::now().saturating_duration_since(self.since)
     }
 
-    /// Ends the hold. The turn passes on last.
+    /// One guard less; with the last one the hold ends.
     pub(crate) fn release(self: &Arc<Self>) -> Result<(), ReleaseError> {
         if !self.is_ours() {
             return Err(ReleaseError::Forked);
         }
-        let Some(claim) = self.claim().take() else { return Ok(()) };
-        self.directory().process.watcher.stop_looking_after(self);
+        if self.guards.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(result) = self.end(None)
+        {
+            result?;
+        }
+        self.lost()
+            .map_or(Ok(()), |cause| Err(ReleaseError::Lost { session: self.request.session.name.clone(), cause }))
+    }
+
+    /// Ends the hold under its guards; they are told first. `None` if it has ended already. [`Hold::wake_lost`] is to follow.
+    pub(crate) fn take_away(self: &Arc<Self>, loss: Loss) -> Option<Result<(), SystemError>> {
+        self.end(Some(loss))
+    }
+
+    /// When it has lasted its maximum. `None`: never, or too far away for the clock.
+    pub(crate) fn end_at(&self) -> Option<Instant> {
+        self.since.checked_add(self.request.max_hold?.0)
+    }
+
+    /// The hold has lasted its maximum.
+    pub(crate) fn exceed(self: &Arc<Self>) {
+        let Some((_, action)) = self.request.max_hold else { return };
+        let exceeded = match action {
+            HoldExceeded::Report => !self.is_over(),
+            // Whether that failed is in the event of the release.
+            HoldExceeded::Release => self.take_away(Loss::HoldExceeded).is_some(),
+        };
+        if exceeded {
+            self.request.record(&Event::HoldExceeded { action });
+            self.wake_lost();
+        }
+    }
+
+    /// Ends the hold, unless it has ended. Whoever finds it ended also finds its claim gone. The turn passes on last.
+    fn end(self: &Arc<Self>, loss: Option<Loss>) -> Option<Result<(), SystemError>> {
+        let mut slot = self.claim();
+        let claim = slot.take()?;
+        let process = self.directory().process;
+        if let Some(loss) = loss {
+            self.loss().cause.get_or_insert(loss);
+        }
+        process.watcher.stop_looking_after(self);
         let result = self.run_release(claim);
+        drop(slot);
+        process.forget(self);
         self.request.directory.queues.pass_on(self.request.session.range);
         let outcome = match &result {
             Ok(Released::Unlinked) => ReleaseOutcome::Released,
@@ -104,7 +165,7 @@ impl Hold {
             self.lose(cause);
         }
         self.request.record(&Event::Released { outcome, held: self.age() });
-        result.map(drop).map_err(ReleaseError::from)
+        Some(result.map(drop))
     }
 
     fn run_release(&self, claim: Claim) -> Result<Released, SystemError> {
@@ -193,20 +254,29 @@ impl Hold {
         if loss.cause.is_some() {
             return;
         }
-        loss.cause = Some(cause);
-        let wakers = std::mem::take(&mut loss.wakers);
+        loss.cause = Some(cause.into());
         drop(loss);
         self.request.record(&Event::Lost { cause });
-        wakers.into_iter().for_each(Waker::wake);
+        self.wake_lost();
+    }
+
+    /// Wakes those who wait for the loss that there is now.
+    pub(crate) fn wake_lost(&self) {
+        let mut loss = self.loss();
+        if loss.cause.is_some() {
+            let wakers = std::mem::take(&mut loss.wakers);
+            drop(loss);
+            wakers.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Nothing is known in a forked child: the parent's threads may have had the mutex.
-    pub(crate) fn lost(&self) -> Option<LossCause> {
+    pub(crate) fn lost(&self) -> Option<Loss> {
         if self.is_ours() { self.loss().cause } else { None }
     }
 
     /// Keeps `waker` in place of the one that was kept `before` for the same future.
-    pub(crate) fn poll_lost(&self, waker: &Waker, before: Option<&Waker>) -> Poll<LossCause> {
+    pub(crate) fn poll_lost(&self, waker: &Waker, before: Option<&Waker>) -> Poll<Loss> {
         if !self.is_ours() {
             return Poll::Pending;
         }
@@ -240,7 +310,7 @@ impl Hold {
         self.claim.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn loss(&self) -> MutexGuard<'_, Loss> {
+    fn loss(&self) -> MutexGuard<'_, Lost> {
         self.loss.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -81,6 +81,7 @@ mod process;
 pub mod protocol;
 mod queue;
 mod request;
+mod restart;
 mod spare;
 mod sys;
 #[cfg(test)]
@@ -90,12 +91,14 @@ mod waiters;
 mod watch;
 
 pub use dir::{DEFAULT_GRACE, LockDir, Options, TryAcquire};
-pub use error::{LockError, OpenError, ReleaseError};
-pub use guard::{Guard, Lost};
+pub use error::{LockError, OpenError, ReentryError, ReleaseError};
+pub use event::{HoldExceeded, Loss};
+pub use guard::{Guard, Handle, Lost};
 pub use holder::{Holder, HolderKind};
 pub use lock::{Acquire, Lock};
 pub use name::{MAX_NAME_LEN, NameError};
 pub use protocol::LossCause;
+pub use restart::{Restart, release_all};
 
 /// The README's example compiles.
 #[cfg(doctest)]

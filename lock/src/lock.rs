@@ -2,6 +2,7 @@
 
 use crate::dir::{LockDir, TryAcquire};
 use crate::error::LockError;
+use crate::event::HoldExceeded;
 use crate::guard::Guard;
 use crate::name::Session;
 use crate::payload::MAX_LABEL_LEN;
@@ -27,6 +28,7 @@ pub struct Lock<'a> {
     name: String,
     label: Option<String>,
     deadline: Deadline,
+    max_hold: Option<(Duration, HoldExceeded)>,
 }
 
 /// When an acquire gives up.
@@ -39,7 +41,7 @@ enum Deadline {
 
 impl<'a> Lock<'a> {
     pub(crate) fn new(dir: &'a LockDir, name: &str) -> Self {
-        Self { dir, name: name.to_owned(), label: None, deadline: Deadline::Never }
+        Self { dir, name: name.to_owned(), label: None, deadline: Deadline::Never, max_hold: None }
     }
 
     /// Gives up this long after the acquire began. Zero tries once. Default: never.
@@ -60,6 +62,17 @@ impl<'a> Lock<'a> {
         self
     }
 
+    /// How long the lock may be held, and what happens then. Default: without end.
+    ///
+    /// After a release ([`HoldExceeded::Release`]) somebody else may hold the lock while this process still writes: it has
+    /// to watch [`crate::Guard::lost`], or the storage has to check the [token](crate::Guard::token). The time runs on a
+    /// monotonic clock that stands still while the machine is suspended, and is kept to some 10 ms; a stopped process
+    /// (`SIGSTOP`) releases when it goes on.
+    pub fn max_hold(mut self, max_hold: Duration, exceeded: HoldExceeded) -> Self {
+        self.max_hold = Some((max_hold, exceeded));
+        self
+    }
+
     /// Acquires the lock and blocks this thread until it has it.
     ///
     /// # Errors
@@ -69,6 +82,7 @@ impl<'a> Lock<'a> {
     /// - [`LockError::NotAClaim`]: something else is at the claim's path. It was not touched.
     /// - [`LockError::State`]: something else is in the state directory.
     /// - [`LockError::Forked`]: the directory was opened before a fork.
+    /// - [`LockError::Restarted`]: [`crate::release_all`] was called meanwhile.
     /// - [`LockError::System`]: a system call failed.
     pub fn blocking(self) -> Result<Guard, LockError> {
         let (request, deadline) = self.begin()?;
@@ -122,6 +136,8 @@ impl<'a> Lock<'a> {
             grace: *grace,
             sink: Arc::clone(sink),
             started,
+            max_hold: self.max_hold,
+            instance: directory.process.instance(),
         };
         Ok((request, deadline))
     }

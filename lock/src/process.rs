@@ -1,9 +1,16 @@
-//! What is one per process: its identity, its open directories, its watcher and its waiter threads.
+//! What is one per process: its identity, its open directories, its holds, its watcher and its waiter threads.
 //!
 //! A forked child starts with a new one. The parent's is left alone, because its mutexes may have been locked by threads
 //! that the child does not have.
+//!
+//! A process may restart without ending: an *instance* is what lies between two restarts. Requests belong to the instance
+//! that they began in, and an attempt runs only inside [`Process::in_instance`], which a restart waits for. So while a
+//! restart is under way no claim of this process appears, and all that there are stand in `holds`.
 
 use crate::directory::Directory;
+use crate::error::SystemError;
+use crate::event::Loss;
+use crate::hold::Hold;
 use crate::protocol::Inode;
 use crate::sys::{self, fork::Generation};
 use crate::verdict::Asker;
@@ -11,13 +18,19 @@ use crate::waiters::Waiters;
 use crate::watch::Watcher;
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::AtomicPtr;
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 #[derive(Debug)]
 pub(crate) struct Process {
     generation: Generation,
-    pub(crate) asker: Asker,
+    identity: Asker,
+    /// Names this instance in claims, for people: it decides nothing.
+    nonce: Mutex<[u8; 16]>,
+    /// How often the process has restarted. Shared while an attempt runs, exclusive while the process restarts.
+    instance: RwLock<u64>,
+    holds: Mutex<HashMap<u64, Weak<Hold>>>,
+    next_hold: AtomicU64,
     pub(crate) host: String,
     pub(crate) proc_is_ours: bool,
     /// By the directory's identity, so that every path and every handle leads to the same queues.
@@ -33,7 +46,7 @@ impl Process {
     pub(crate) fn current() -> io::Result<&'static Self> {
         let generation = sys::fork::generation()?;
         let known = sys::leaked(&CURRENT);
-        let process = match known.filter(|process| process.generation == generation) {
+        let process = match known.filter(|process: &&Self| process.generation == generation) {
             Some(process) => process,
             None => sys::leak_unless_replaced(&CURRENT, known, Box::new(Self::new(generation)?)),
         };
@@ -41,18 +54,28 @@ impl Process {
         Ok(process)
     }
 
+    /// This process's, if it has opened a directory yet.
+    pub(crate) fn known() -> Option<&'static Self> {
+        sys::leaked(&CURRENT).filter(|process: &&Self| process.is_current())
+    }
+
     fn new(generation: Generation) -> io::Result<Self> {
         let host: String = sys::process::host().chars().take(64).collect();
+        let nonce = sys::file::random()?;
         Ok(Self {
             generation,
-            asker: Asker {
+            identity: Asker {
                 pid: sys::process::own_pid(),
                 starttime: sys::process::own_starttime(),
-                nonce: sys::file::random()?,
+                nonce,
                 boot_id: sys::process::boot_id()?,
                 pid_ns: sys::process::namespace("pid"),
                 time_ns: sys::process::namespace("time"),
             },
+            nonce: Mutex::new(nonce),
+            instance: RwLock::default(),
+            holds: Mutex::default(),
+            next_hold: AtomicU64::default(),
             host,
             proc_is_ours: sys::process::proc_is_ours(),
             directories: Mutex::default(),
@@ -67,14 +90,76 @@ impl Process {
     }
 
     /// The directory with this identity, opened once per process.
-    pub(crate) fn directory(&self, inode: Inode, open: impl FnOnce() -> Directory) -> std::sync::Arc<Directory> {
-        let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn directory(&self, inode: Inode, open: impl FnOnce() -> Directory) -> Arc<Directory> {
+        let mut directories = lock(&self.directories);
         directories.retain(|_, directory| directory.strong_count() > 0);
         if let Some(directory) = directories.get(&inode).and_then(Weak::upgrade) {
             return directory;
         }
-        let directory = std::sync::Arc::new(open());
-        directories.insert(inode, std::sync::Arc::downgrade(&directory));
+        let directory = Arc::new(open());
+        directories.insert(inode, Arc::downgrade(&directory));
         directory
     }
+
+    /// Who asks, when this process does.
+    pub(crate) fn asker(&self) -> Asker {
+        Asker { nonce: *lock(&self.nonce), ..self.identity }
+    }
+
+    /// The boot that this process runs in.
+    pub(crate) fn boot_id(&self) -> &[u8; 16] {
+        &self.identity.boot_id
+    }
+
+    /// The current instance.
+    pub(crate) fn instance(&self) -> u64 {
+        *self.instance.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs something that may begin a hold, which a restart waits for. `None` if that instance is over.
+    pub(crate) fn in_instance<T>(&self, instance: u64, run: impl FnOnce() -> T) -> Option<T> {
+        let current = self.instance.read().unwrap_or_else(PoisonError::into_inner);
+        (*current == instance).then(run)
+    }
+
+    /// A number for a new hold, by which it is [remembered](Self::remember).
+    pub(crate) fn number_hold(&self) -> u64 {
+        self.next_hold.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn remember(&self, hold: &Arc<Hold>) {
+        lock(&self.holds).insert(hold.number, Arc::downgrade(hold));
+    }
+
+    /// Forgets a hold whose claim is gone.
+    pub(crate) fn forget(&self, hold: &Hold) {
+        lock(&self.holds).remove(&hold.number);
+    }
+
+    /// Ends this instance: what waits is woken to find it over, every hold is released, and the next nonce is drawn when
+    /// the last file is gone. One result for each hold that there was.
+    pub(crate) fn restart(&self) -> Vec<Result<(), SystemError>> {
+        let mut instance = self.instance.write().unwrap_or_else(PoisonError::into_inner);
+        *instance += 1;
+        let directories: Vec<_> = lock(&self.directories).values().filter_map(Weak::upgrade).collect();
+        let waiters: Vec<_> = directories.iter().flat_map(|directory| directory.queues.take_waiters()).collect();
+        let holds: Vec<_> = lock(&self.holds).values().filter_map(Weak::upgrade).collect();
+        let released = holds.iter().filter_map(|hold| hold.take_away(Loss::Restarted)).collect();
+        for directory in &directories {
+            directory.discard_spare();
+        }
+        // It names no more than what people see: without a new one the old one goes on.
+        if let Ok(nonce) = sys::file::random() {
+            *lock(&self.nonce) = nonce;
+        }
+        drop(instance);
+        // Only now, because a waker may run what it wakes.
+        holds.iter().for_each(|hold| hold.wake_lost());
+        waiters.iter().for_each(|waiter| waiter.wake());
+        released
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

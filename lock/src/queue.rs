@@ -128,6 +128,20 @@ impl Queues {
         delivered
     }
 
+    /// Takes everybody out who waits. They are still to be [woken](Waiter::wake).
+    pub(crate) fn take_waiters(&self) -> Vec<Arc<Waiter>> {
+        let mut taken = Vec::new();
+        for shard in &self.0 {
+            for queue in shard.lock().unwrap_or_else(PoisonError::into_inner).values_mut() {
+                taken.extend(queue.waiters.drain(..));
+                if let Some(parker) = &queue.parker {
+                    parker.unpark();
+                }
+            }
+        }
+        taken
+    }
+
     /// Whether anybody waits for the turn.
     pub(crate) fn has_waiters(&self, range: Range) -> bool {
         self.shard(range).get(&range.offset).is_some_and(|queue| !queue.waiters.is_empty())
@@ -166,6 +180,17 @@ impl Waiter {
             waker.wake();
         }
         None
+    }
+
+    /// Wakes it without anything delivered.
+    pub(crate) fn wake(&self) {
+        let waker = match &mut *self.state() {
+            State::Waiting(waker) => waker.take(),
+            State::Delivered(_) | State::Gone => None,
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     fn leave(&self) -> Option<Delivery> {

@@ -4,7 +4,7 @@ use crate::attempt::{Attempt, Progress, Waited};
 use crate::claim;
 use crate::directory::Directory;
 use crate::error::{LockError, SystemError};
-use crate::event::{Event, NoSink, NotAcquired, Sink};
+use crate::event::{Event, HoldExceeded, NoSink, NotAcquired, Sink};
 use crate::hold::Hold;
 use crate::holder::Holder;
 use crate::name::Session;
@@ -25,6 +25,9 @@ pub(crate) struct Request {
     pub(crate) grace: Duration,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) started: Instant,
+    pub(crate) max_hold: Option<(Duration, HoldExceeded)>,
+    /// Of the process, when it began.
+    pub(crate) instance: u64,
 }
 
 impl Request {
@@ -43,6 +46,23 @@ impl Request {
     fn not_acquired(&self, outcome: NotAcquired) {
         self.record(&Event::NotAcquired { outcome, waited: self.waited() });
     }
+}
+
+/// What a run of an attempt has come to.
+enum Ran {
+    Held(Arc<Hold>),
+    Blocked(Operation),
+}
+
+/// Runs the attempt on behalf of the request, unless the process has restarted since that began.
+fn run(attempt: &mut Attempt, request: &Request) -> Result<Ran, LockError> {
+    let ran = request.directory.process.in_instance(request.instance, || {
+        Ok(match attempt.run(request)? {
+            Progress::Held(held) => Ran::Held(Hold::begin(request, held)),
+            Progress::Blocked(operation) => Ran::Blocked(operation),
+        })
+    });
+    ran.unwrap_or(Err(LockError::Restarted))
 }
 
 /// A request on its way. It does nothing unless it is polled; dropping it takes it back.
@@ -74,6 +94,10 @@ impl Pending {
         if !self.request.directory.process.is_current() {
             self.stage = Stage::Ended;
             return Polled::Ready(Err(LockError::Forked));
+        }
+        if self.request.directory.process.instance() != self.request.instance {
+            self.give_up();
+            return self.failed(LockError::Restarted);
         }
         loop {
             let delivery = match &self.stage {
@@ -108,16 +132,16 @@ impl Pending {
     /// Runs the attempt; if it has to wait, a thread does the waiting, and this becomes the first waiter for it.
     fn advance(&mut self, mut attempt: Box<Attempt>) -> Option<Result<Arc<Hold>, LockError>> {
         let range = self.request.session.range;
-        let mut progress = attempt.run(&self.request);
-        if matches!(progress, Ok(Progress::Blocked(_))) && !self.contended {
+        let mut ran = run(&mut attempt, &self.request);
+        if matches!(ran, Ok(Ran::Blocked(_))) && !self.contended {
             let (directory, session) = (Arc::clone(&self.request.directory), Arc::clone(&self.request.session));
             self.report_contention(|| directory.holder(&session));
             // Reading the holder's claim takes longer than most holds, and a thread costs more than another look.
-            progress = attempt.run(&self.request);
+            ran = run(&mut attempt, &self.request);
         }
-        match progress {
-            Ok(Progress::Held(held)) => Some(Ok(Hold::begin(&self.request, held))),
-            Ok(Progress::Blocked(operation)) => {
+        match ran {
+            Ok(Ran::Held(hold)) => Some(Ok(hold)),
+            Ok(Ran::Blocked(operation)) => {
                 let directory = Arc::clone(&self.request.directory);
                 self.stage = Stage::Waiting(directory.queues.wait_first(range, &attempt.parker));
                 if let Err(error) = wait_in_thread(attempt, operation) {
@@ -145,9 +169,9 @@ impl Pending {
             return Ok(Err(self.busy()));
         }
         let mut attempt = Box::new(Attempt::new(directory, session, request.grace));
-        match attempt.run(request) {
-            Ok(Progress::Held(held)) => Ok(Ok(Hold::begin(request, held))),
-            Ok(Progress::Blocked(operation)) => {
+        match run(&mut attempt, request) {
+            Ok(Ran::Held(hold)) => Ok(Ok(hold)),
+            Ok(Ran::Blocked(operation)) => {
                 let busy = self.busy();
                 if operation == Operation::AwaitGrace {
                     wait_in_thread(attempt, operation)?;
@@ -195,7 +219,10 @@ impl Pending {
     }
 
     fn error(&self, error: LockError) -> LockError {
-        self.request.not_acquired(NotAcquired::Error);
+        self.request.not_acquired(match error {
+            LockError::Restarted => NotAcquired::Cancelled,
+            _ => NotAcquired::Error,
+        });
         error
     }
 
@@ -262,11 +289,13 @@ fn use_grace(mut attempt: Box<Attempt>) {
         grace: Duration::ZERO,
         sink: Arc::new(NoSink),
         started: sys::clock::now(),
+        max_hold: None,
+        instance: attempt.directory.process.instance(),
     };
-    match attempt.run(&nobody) {
+    match run(&mut attempt, &nobody) {
         // A failed unlink leaves a claim whose owner is gone, and the next acquire reclaims it.
-        Ok(Progress::Held(held)) => drop(Hold::begin(&nobody, held).release()),
-        Ok(Progress::Blocked(_)) | Err(_) => abandon(attempt),
+        Ok(Ran::Held(hold)) => drop(hold.release()),
+        Ok(Ran::Blocked(_)) | Err(_) => abandon(attempt),
     }
 }
 

@@ -85,7 +85,7 @@ impl Spare {
 }
 
 fn name(directory: &Directory) -> CString {
-    let nonce = u128::from_be_bytes(directory.process.asker.nonce);
+    let nonce = u128::from_be_bytes(directory.process.asker().nonce);
     CString::new(format!("{PREFIX}{nonce:032x}")).expect("hex digits are no NUL bytes")
 }
 

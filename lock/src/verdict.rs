@@ -33,7 +33,7 @@ pub enum Reason {
 }
 
 /// Who asks: the process that wants the lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asker {
     /// Its pid, in its PID namespace.
     pub pid: u32,

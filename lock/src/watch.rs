@@ -1,5 +1,5 @@
-//! The watcher: one thread and one inotify instance per process. It looks after claims that are held and tells waiter
-//! threads when a foreign claim may have changed.
+//! The watcher: one thread and one inotify instance per process. It looks after claims that are held, ends or reports holds
+//! that last too long, and tells waiter threads when a foreign claim may have changed.
 //!
 //! A hold costs nothing here while it is young: it is put on a list, and the watcher, which ticks while there are any,
 //! watches the claim's inode once the hold is old enough. A claim that cannot be watched (too many watches, or no inotify
@@ -11,11 +11,11 @@ use crate::name::Session;
 use crate::queue::Parker;
 use crate::sys;
 use crate::sys::inotify::{Inotify, Noticed, WatchId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TICK: Duration = Duration::from_millis(10);
 /// A hold that has lasted this long is worth a watch.
@@ -28,6 +28,8 @@ pub(crate) struct Watcher {
     inotify: Inotify,
     watches: Mutex<HashMap<WatchId, Vec<Subscriber>>>,
     young: Mutex<Vec<Weak<Hold>>>,
+    /// The ends of maximum holds, each with the number of its hold.
+    ends: Mutex<BTreeMap<(Instant, u64), Weak<Hold>>>,
     asleep: AtomicBool,
     started: Mutex<bool>,
 }
@@ -51,6 +53,7 @@ impl Watcher {
             inotify: Inotify::new()?,
             watches: Mutex::default(),
             young: Mutex::default(),
+            ends: Mutex::default(),
             asleep: AtomicBool::new(false),
             started: Mutex::default(),
         })
@@ -69,6 +72,9 @@ impl Watcher {
 
     /// Looks after a new hold.
     pub(crate) fn look_after(&self, hold: &Arc<Hold>) {
+        if let Some(end) = hold.end_at() {
+            lock(&self.ends).insert((end, hold.number), Arc::downgrade(hold));
+        }
         lock(&self.young).push(Arc::downgrade(hold));
         if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
             self.inotify.wake();
@@ -101,11 +107,13 @@ impl Watcher {
         let mut quiet = 0;
         loop {
             let timeout = if quiet < QUIET_TICKS { Some(TICK) } else { self.fall_asleep() };
-            if self.inotify.wait(timeout).is_err() {
+            let next_end = lock(&self.ends).first_key_value().map(|((end, _), _)| sys::clock::until(*end));
+            if self.inotify.wait(timeout.into_iter().chain(next_end).min()).is_err() {
                 sys::clock::pause(TICK);
             }
             self.asleep.store(false, Ordering::SeqCst);
             self.tell_subscribers();
+            self.end_holds();
             quiet = if self.look_at_young() { 0 } else { quiet.saturating_add(1) };
         }
     }
@@ -142,6 +150,20 @@ impl Watcher {
         }
     }
 
+    fn end_holds(&self) {
+        let now = sys::clock::now();
+        loop {
+            let (_, hold) = {
+                let mut ends = lock(&self.ends);
+                let Some(first) = ends.first_entry().filter(|first| first.key().0 <= now) else { return };
+                first.remove_entry()
+            };
+            if let Some(hold) = hold.upgrade() {
+                hold.exceed();
+            }
+        }
+    }
+
     /// Watches the holds that are old enough. True if there are any holds to look at.
     fn look_at_young(&self) -> bool {
         let young = std::mem::take(&mut *lock(&self.young));
@@ -168,14 +190,22 @@ impl Watcher {
         // Only after the watch is there: what happened before it is seen now.
         let looked = hold.heal().ok();
         if looked == Some(Looked::Over) {
-            self.stop_looking_after(hold);
+            self.unwatch(hold);
             return true;
         }
         watch.is_some() && looked.is_some()
     }
 
-    /// Ends the watch of a hold that is over: a claim that is kept as a spare would go on reporting.
+    /// Forgets a hold that is over.
     pub(crate) fn stop_looking_after(&self, hold: &Arc<Hold>) {
+        if let Some(end) = hold.end_at() {
+            lock(&self.ends).remove(&(end, hold.number));
+        }
+        self.unwatch(hold);
+    }
+
+    /// Ends the watch of a hold: a claim that is kept as a spare would go on reporting.
+    fn unwatch(&self, hold: &Arc<Hold>) {
         if let Some(watch) = hold.take_watch() {
             self.unsubscribe(watch, &Subscriber::Hold(Arc::downgrade(hold)));
         }

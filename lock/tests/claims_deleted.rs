@@ -4,7 +4,7 @@
 mod support;
 
 use session_lock::event::{Event, ReleaseOutcome};
-use session_lock::{LossCause, TryAcquire};
+use session_lock::{Loss, LossCause, ReleaseError, TryAcquire};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
@@ -50,9 +50,12 @@ async fn a_replaced_claim_is_lost_and_stays_untouched() {
     let theirs = dir.path().join("theirs");
     std::fs::write(&theirs, "{\"pid\":1}").expect("written");
     std::fs::rename(&theirs, &claim).expect("replaced");
-    assert_eq!(tokio::time::timeout(LONG, guard.lost()).await, Ok(LossCause::Replaced));
-    assert_eq!(guard.is_lost(), Some(LossCause::Replaced));
-    guard.release().expect("nothing failed");
+    assert_eq!(tokio::time::timeout(LONG, guard.lost()).await, Ok(Loss::Replaced));
+    assert_eq!(guard.is_lost(), Some(Loss::Replaced));
+    let Err(ReleaseError::Lost { cause, .. }) = guard.release() else {
+        panic!("a lost hold was released as if it were whole")
+    };
+    assert_eq!(cause, Loss::Replaced);
     assert_eq!(std::fs::read_to_string(&claim).expect("still theirs"), "{\"pid\":1}");
     assert_eq!(count(&recorder, |event| *event == Event::Lost { cause: LossCause::Replaced }), 1);
     assert_eq!(count(&recorder, |event| matches!(event, Event::Released { outcome: ReleaseOutcome::Lost, .. })), 1);
@@ -65,7 +68,10 @@ fn a_claim_deleted_within_a_short_hold_is_found_at_the_release() {
     for _ in 0..50 {
         let guard = locks.lock("s").blocking().expect("free");
         std::fs::remove_file(dir.path().join("s.lock")).expect("it was there");
-        guard.release().expect("nothing failed");
+        match guard.release() {
+            Ok(()) | Err(ReleaseError::Lost { cause: Loss::Deleted, .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
     }
     let restored = count(&recorder, |event| *event == Event::ClaimRestored);
     let lost = count(&recorder, |event| *event == Event::Lost { cause: LossCause::Deleted });

@@ -9,6 +9,11 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// How long until then; zero if it has passed.
+pub(crate) fn until(instant: Instant) -> Duration {
+    instant.saturating_duration_since(now())
+}
+
 /// `CLOCK_REALTIME`.
 pub(crate) fn wall() -> SystemTime {
     SystemTime::now()

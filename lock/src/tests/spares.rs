@@ -74,7 +74,7 @@ fn a_spare_that_somebody_touched_is_given_up() {
             } else {
                 let guard = locks.lock("s").blocking().expect("free");
                 touch(&claim);
-                guard.release().expect("released");
+                drop(guard);
             }
             let guard = locks.lock("s").timeout(LONG).blocking().expect("free");
             let kept = touched.metadata().expect("readable").ino();

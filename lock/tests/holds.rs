@@ -1,0 +1,153 @@
+//! Maximum holds, and reentry through a handle.
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
+
+mod support;
+
+use session_lock::event::{Event, HoldExceeded, ReleaseOutcome};
+use session_lock::{Loss, ReentryError, ReleaseError, TryAcquire};
+use std::time::{Duration, Instant};
+use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
+
+const EXCEEDED: fn(&Event) -> bool = |event| matches!(event, Event::HoldExceeded { .. });
+
+#[test]
+fn a_hold_that_lasts_too_long_is_reported_once_and_goes_on() {
+    let (dir, _) = lock_dir();
+    let (recorder, locks) = Recorder::on(dir.path());
+    let guard = locks.lock("s").max_hold(SHORT, HoldExceeded::Report).blocking().expect("free");
+    wait_until(|| recorder.events().iter().any(EXCEEDED));
+    std::thread::sleep(SHORT * 2);
+    let said: Vec<_> = recorder.events().into_iter().filter(EXCEEDED).collect();
+    assert_eq!(said, [Event::HoldExceeded { action: HoldExceeded::Report }]);
+    assert_eq!(guard.is_lost(), None);
+    assert!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))));
+    guard.release().expect("it was held to the end");
+}
+
+#[tokio::test]
+async fn a_hold_that_lasts_too_long_is_released_and_its_guard_knows() {
+    let (dir, _) = lock_dir();
+    let (recorder, locks) = Recorder::on(dir.path());
+    let began = Instant::now();
+    let guard = locks.lock("s").max_hold(SHORT, HoldExceeded::Release).await.expect("free");
+    let next = locks.lock("s").timeout(LONG).await.expect("released by then");
+    assert!(began.elapsed() >= SHORT, "released before its time");
+    assert_eq!(tokio::time::timeout(LONG, guard.lost()).await, Ok(Loss::HoldExceeded));
+    assert!(next.token() > guard.token());
+    let Err(ReleaseError::Lost { cause: Loss::HoldExceeded, .. }) = guard.release() else {
+        panic!("an inert guard released something")
+    };
+    assert!(dir.path().join("s.lock").exists(), "the inert guard removed its successor's claim");
+    next.release().expect("released");
+    let events = recorder.events();
+    assert_eq!(events.iter().filter(|event| EXCEEDED(event)).count(), 1);
+    let outcomes =
+        events.iter().filter(|event| matches!(event, Event::Released { outcome: ReleaseOutcome::Released, .. }));
+    assert_eq!(outcomes.count(), 2, "each hold ended once: {events:?}");
+}
+
+/// The order that a checker outside relies on: who is told that it lost the lock has been told before anybody else can
+/// have it.
+#[test]
+fn the_guard_is_told_before_the_lock_is_free() {
+    let (dir, locks) = lock_dir();
+    for _ in 0..20 {
+        let guard = locks.lock("s").max_hold(Duration::from_millis(1), HoldExceeded::Release).blocking().expect("free");
+        wait_until(|| !dir.path().join("s.lock").exists());
+        assert_eq!(guard.is_lost(), Some(Loss::HoldExceeded));
+    }
+}
+
+#[test]
+fn a_hold_that_ends_in_time_is_not_exceeded() {
+    let (dir, _) = lock_dir();
+    let (recorder, locks) = Recorder::on(dir.path());
+    for max_hold in [SHORT, Duration::MAX] {
+        drop(locks.lock("s").max_hold(max_hold, HoldExceeded::Release).blocking().expect("free"));
+    }
+    let guard = locks.lock("s").blocking().expect("free");
+    std::thread::sleep(SHORT * 2);
+    assert_eq!(guard.is_lost(), None, "the end of an earlier hold ended this one");
+    assert!(!recorder.events().iter().any(EXCEEDED));
+}
+
+#[test]
+fn maximum_holds_of_many_sessions_end_in_order() {
+    let (_dir, locks) = lock_dir();
+    let ends = [5, 3, 1, 4, 2].map(|n| SHORT * n);
+    let guards: Vec<_> = ends
+        .iter()
+        .map(|end| {
+            let name = end.as_millis().to_string();
+            locks.lock(&name).max_hold(*end, HoldExceeded::Release).blocking().expect("free")
+        })
+        .collect();
+    let mut order: Vec<Duration> = Vec::new();
+    wait_until(|| {
+        for (end, guard) in ends.iter().zip(&guards) {
+            if guard.is_lost().is_some() && !order.contains(end) {
+                order.push(*end);
+            }
+        }
+        order.len() == ends.len()
+    });
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+#[test]
+fn the_lock_is_held_until_the_last_guard_is_gone() {
+    let (dir, _) = lock_dir();
+    let (recorder, locks) = Recorder::on(dir.path());
+    let outer = locks.lock("s").blocking().expect("free");
+    let handle = outer.handle();
+    let token = outer.token();
+    let inner = handle.reenter().expect("held");
+    assert_eq!(inner.token(), token);
+    let third = inner.handle().reenter().expect("held");
+    // In whatever order they go.
+    outer.release().expect("held to the end");
+    drop(third);
+    assert!(dir.path().join("s.lock").exists());
+    assert!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))));
+    inner.release().expect("the last one");
+    assert!(!dir.path().join("s.lock").exists());
+    assert_eq!(handle.reenter().expect_err("over"), ReentryError::Over);
+    let events = recorder.events();
+    assert_eq!(events.iter().filter(|event| **event == Event::Reentered { token }).count(), 2);
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::Released { .. })).count(), 1);
+}
+
+#[test]
+fn a_handle_holds_nothing_and_enters_no_later_hold() {
+    let (_dir, locks) = lock_dir();
+    let guard = locks.lock("s").blocking().expect("free");
+    let handle = guard.handle();
+    drop(guard);
+    let _next = locks.lock("s").timeout(LONG).blocking().expect("a handle does not keep it held");
+    assert_eq!(handle.reenter().expect_err("another hold"), ReentryError::Over);
+}
+
+#[test]
+fn a_lost_hold_cannot_be_entered() {
+    let (dir, locks) = lock_dir();
+    let guard = locks.lock("s").max_hold(Duration::ZERO, HoldExceeded::Release).blocking().expect("free");
+    wait_until(|| guard.is_lost().is_some());
+    assert_eq!(guard.handle().reenter().expect_err("lost"), ReentryError::Lost(Loss::HoldExceeded));
+    wait_until(|| !dir.path().join("s.lock").exists());
+}
+
+/// A guard is entered on some threads while others let go: whatever the order, the count never comes back from nothing.
+#[test]
+fn reentry_races_with_the_last_release() {
+    let (_dir, locks) = lock_dir();
+    for _ in 0..200 {
+        let guard = locks.lock("s").timeout(LONG).blocking().expect("free");
+        let handle = guard.handle();
+        std::thread::scope(|scope| {
+            let entering = scope.spawn(|| handle.reenter().is_ok_and(|guard| guard.release().is_ok()));
+            guard.release().expect("held to the end");
+            entering.join().expect("no panic");
+        });
+        assert_eq!(handle.reenter().expect_err("over"), ReentryError::Over);
+    }
+}

@@ -1,0 +1,208 @@
+//! A process that restarts in place: everything is released, what waits ends, and old guards are inert.
+//!
+//! Seed thread 004 (openclaw #4044): a server in a container restarts on SIGUSR1 as the same process, PID 1. Its locks stay
+//! held by "a living owner", itself, for half an hour.
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
+
+mod support;
+
+use session_lock::event::{Event, NotAcquired, ReleaseOutcome};
+use session_lock::payload::Content;
+use session_lock::{LockDir, LockError, Loss, ReleaseError, TryAcquire, release_all};
+use std::fs;
+use std::future::{Future, IntoFuture};
+use std::path::Path;
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
+
+/// A restart ends every acquire of the process, so these tests run one after the other.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn nonce(claim: &Path) -> [u8; 16] {
+    let bytes = fs::read(claim).expect("the claim is there");
+    Content::classify(&bytes).payload().and_then(|payload| payload.nonce).expect("a claim of this crate")
+}
+
+fn files(dir: &Path) -> Vec<String> {
+    let name =
+        |entry: std::io::Result<fs::DirEntry>| entry.expect("readable").file_name().into_string().expect("UTF-8");
+    let mut names: Vec<_> = fs::read_dir(dir).expect("readable").map(name).collect();
+    names.sort();
+    names
+}
+
+/// The older lock's map of held files is new after the restart, and its files are the old ones. Their pid lives, so they are
+/// not stale, and every acquire waits for itself.
+#[test]
+fn seed_004_the_older_lock_waits_for_itself_after_a_restart() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("s.lock");
+    let acquire = |held: &mut Vec<fs::File>| {
+        let file = fs::File::create_new(&path).ok();
+        if let Some(file) = file {
+            fs::write(&path, format!("{{\"pid\":{}}}", std::process::id())).expect("written");
+            held.push(file);
+            return true;
+        }
+        let owner: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("readable")).expect("JSON");
+        let alive = Path::new(&format!("/proc/{}", owner["pid"])).exists();
+        assert!(alive, "its rule for a stale lock: the pid does not live");
+        false
+    };
+    let mut first_iteration = Vec::new();
+    assert!(acquire(&mut first_iteration));
+    let mut second_iteration = Vec::new();
+    assert!(!acquire(&mut second_iteration), "blocked by the process itself: this is the bug");
+}
+
+#[test]
+fn seed_004_after_a_restart_everything_is_free_and_old_guards_are_inert() {
+    let _alone = alone();
+    let (dir, _) = lock_dir();
+    let (recorder, locks) = Recorder::on(dir.path());
+    let names: Vec<_> = (0..20).map(|n| format!("s{n}")).collect();
+    let acquire_all = || -> Vec<_> { names.iter().map(|name| locks.lock(name).blocking().expect("free")).collect() };
+    let old = acquire_all();
+    let old_nonce = nonce(&dir.path().join("s0.lock"));
+
+    let restart = release_all();
+    assert_eq!((restart.released, restart.failed.len()), (20, 0));
+    assert_eq!(files(dir.path()), [".session-lock"], "a claim was left over");
+    assert!(
+        files(&dir.path().join(".session-lock")).iter().all(|name| name.starts_with("arbiter-")),
+        "a spare was left"
+    );
+
+    let new = acquire_all();
+    let new_nonce = nonce(&dir.path().join("s0.lock"));
+    assert_ne!(new_nonce, old_nonce);
+    for guard in &old {
+        assert_eq!(guard.is_lost(), Some(Loss::Restarted));
+    }
+    for (n, guard) in old.into_iter().enumerate() {
+        // Released or dropped, late: neither may touch what the new iteration holds.
+        if n % 2 == 0 {
+            assert!(matches!(guard.release(), Err(ReleaseError::Lost { cause: Loss::Restarted, .. })));
+        }
+    }
+    for (name, guard) in names.iter().zip(new) {
+        assert_eq!(nonce(&dir.path().join(format!("{name}.lock"))), new_nonce);
+        guard.release().expect("held to the end");
+    }
+    let released = |event: &&Event| matches!(event, Event::Released { outcome: ReleaseOutcome::Released, .. });
+    assert_eq!(recorder.events().iter().filter(released).count(), 40, "each hold ended once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acquires_that_wait_end_and_new_ones_are_served() {
+    let _alone = alone();
+    let (dir, _) = lock_dir();
+    let (recorder, locks) = Recorder::on(dir.path());
+    let _held = locks.lock("s").await.expect("free");
+    // An older peer's claim, which is kept open, has one waiter on a thread of its own.
+    let foreign = fs::File::create_new(dir.path().join("f.lock")).expect("created");
+    let waiting: Vec<_> = (0..10)
+        .map(|n| {
+            let (locks, name) = (locks.clone(), if n % 2 == 0 { "s" } else { "f" });
+            tokio::spawn(async move { locks.lock(name).await.map(drop) })
+        })
+        .collect();
+    let blocking = std::thread::spawn({
+        let locks = locks.clone();
+        move || locks.lock("s").timeout(LONG).blocking().map(drop)
+    });
+    let contended = |event: &&Event| matches!(event, Event::Contended { .. });
+    wait_until(|| recorder.events().iter().filter(contended).count() == 11);
+    let (created, mut polled) = (locks.lock("s").into_future(), pin!(locks.lock("s").into_future()));
+    assert!(polled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+
+    assert_eq!(release_all().released, 1);
+    for task in waiting {
+        assert!(matches!(task.await.expect("no panic"), Err(LockError::Restarted)));
+    }
+    assert!(matches!(blocking.join().expect("no panic"), Err(LockError::Restarted)));
+    assert!(matches!(created.await, Err(LockError::Restarted)), "it began before the restart");
+    assert!(matches!(polled.await, Err(LockError::Restarted)));
+    let cancelled = |event: &&Event| matches!(event, Event::NotAcquired { outcome: NotAcquired::Cancelled, .. });
+    assert_eq!(recorder.events().iter().filter(cancelled).count(), 13);
+
+    drop(locks.lock("s").timeout(LONG).await.expect("free for the new iteration"));
+    drop(foreign);
+    drop(locks.lock("f").timeout(LONG).await.expect("free after the grace"));
+}
+
+/// Acquires, releases and restarts at once: nobody ever meets a second holder, and afterwards nothing is left.
+#[test]
+fn restarts_race_with_acquires_and_releases() {
+    let _alone = alone();
+    let (dir, locks) = lock_dir();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let acquired = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let (locks, stop, acquired) = (&locks, &stop, &acquired);
+            scope.spawn(move || {
+                let name = format!("s{}", n % 2);
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    match locks.lock(&name).timeout(LONG).blocking() {
+                        Ok(guard) => {
+                            acquired.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                            match guard.release() {
+                                Ok(()) | Err(ReleaseError::Lost { cause: Loss::Restarted, .. }) => {}
+                                Err(error) => panic!("{error}"),
+                            }
+                        }
+                        Err(LockError::Restarted) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+        let mut nonces = Vec::new();
+        for _ in 0..200 {
+            assert!(release_all().failed.is_empty());
+            let guard = loop {
+                if let Ok(TryAcquire::Acquired(guard)) = locks.try_lock("mine") {
+                    break guard;
+                }
+            };
+            nonces.push(nonce(&dir.path().join("mine.lock")));
+            drop(guard);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        nonces.sort_unstable();
+        nonces.dedup();
+        assert_eq!(nonces.len(), 200, "a nonce came again");
+    });
+    assert!(acquired.load(std::sync::atomic::Ordering::Relaxed) > 0);
+    assert_eq!(files(dir.path()), [".session-lock"]);
+}
+
+#[test]
+fn a_restart_ends_what_a_handle_could_enter() {
+    let _alone = alone();
+    let (_dir, locks) = lock_dir();
+    let guard = locks.lock("s").blocking().expect("free");
+    let inner = guard.handle().reenter().expect("held");
+    assert_eq!(release_all().released, 1, "one hold, two guards");
+    assert!(guard.handle().reenter().is_err());
+    let next = locks.lock("s").blocking().expect("free");
+    drop((guard, inner));
+    assert_eq!(next.is_lost(), None);
+    assert!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))), "the old guards released the new hold");
+}
+
+#[test]
+fn a_restart_of_nothing_does_nothing() {
+    let _alone = alone();
+    let (_dir, locks) = lock_dir();
+    drop(release_all());
+    assert_eq!(release_all().released, 0);
+    drop(locks.lock("s").timeout(SHORT).blocking().expect("free"));
+    drop(LockDir::open(locks.path()).expect("open"));
+}
