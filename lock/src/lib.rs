@@ -84,6 +84,7 @@ mod request;
 mod restart;
 mod spare;
 mod sys;
+mod termination;
 #[cfg(test)]
 mod tests;
 pub mod verdict;
@@ -99,6 +100,7 @@ pub use lock::{Acquire, Lock};
 pub use name::{MAX_NAME_LEN, NameError};
 pub use protocol::LossCause;
 pub use restart::{Restart, release_all};
+pub use termination::release_on_termination;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -37,6 +37,8 @@ pub(crate) struct Process {
     directories: Mutex<HashMap<Inode, Weak<Directory>>>,
     pub(crate) watcher: Watcher,
     pub(crate) waiters: Waiters,
+    /// Whether a thread waits for termination signals.
+    pub(crate) releasing: Mutex<bool>,
 }
 
 static CURRENT: AtomicPtr<Process> = AtomicPtr::new(std::ptr::null_mut());
@@ -81,6 +83,7 @@ impl Process {
             directories: Mutex::default(),
             watcher: Watcher::new()?,
             waiters: Waiters::default(),
+            releasing: Mutex::default(),
         })
     }
 
@@ -154,8 +157,12 @@ impl Process {
         }
         drop(instance);
         // Only now, because a waker may run what it wakes.
-        holds.iter().for_each(|hold| hold.wake_lost());
-        waiters.iter().for_each(|waiter| waiter.wake());
+        for hold in &holds {
+            hold.wake_lost();
+        }
+        for waiter in &waiters {
+            waiter.wake();
+        }
         released
     }
 }

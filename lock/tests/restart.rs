@@ -13,15 +13,12 @@ use std::fs;
 use std::future::{Future, IntoFuture};
 use std::path::Path;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
+use tokio::sync::Mutex;
 
 /// A restart ends every acquire of the process, so these tests run one after the other.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 fn nonce(claim: &Path) -> [u8; 16] {
     let bytes = fs::read(claim).expect("the claim is there");
@@ -62,7 +59,7 @@ fn seed_004_the_older_lock_waits_for_itself_after_a_restart() {
 
 #[test]
 fn seed_004_after_a_restart_everything_is_free_and_old_guards_are_inert() {
-    let _alone = alone();
+    let _alone = ALONE.blocking_lock();
     let (dir, _) = lock_dir();
     let (recorder, locks) = Recorder::on(dir.path());
     let names: Vec<_> = (0..20).map(|n| format!("s{n}")).collect();
@@ -100,7 +97,7 @@ fn seed_004_after_a_restart_everything_is_free_and_old_guards_are_inert() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acquires_that_wait_end_and_new_ones_are_served() {
-    let _alone = alone();
+    let _alone = ALONE.lock().await;
     let (dir, _) = lock_dir();
     let (recorder, locks) = Recorder::on(dir.path());
     let _held = locks.lock("s").await.expect("free");
@@ -139,7 +136,7 @@ async fn acquires_that_wait_end_and_new_ones_are_served() {
 /// Acquires, releases and restarts at once: nobody ever meets a second holder, and afterwards nothing is left.
 #[test]
 fn restarts_race_with_acquires_and_releases() {
-    let _alone = alone();
+    let _alone = ALONE.blocking_lock();
     let (dir, locks) = lock_dir();
     let stop = std::sync::atomic::AtomicBool::new(false);
     let acquired = std::sync::atomic::AtomicU32::new(0);
@@ -185,7 +182,7 @@ fn restarts_race_with_acquires_and_releases() {
 
 #[test]
 fn a_restart_ends_what_a_handle_could_enter() {
-    let _alone = alone();
+    let _alone = ALONE.blocking_lock();
     let (_dir, locks) = lock_dir();
     let guard = locks.lock("s").blocking().expect("free");
     let inner = guard.handle().reenter().expect("held");
@@ -199,7 +196,7 @@ fn a_restart_ends_what_a_handle_could_enter() {
 
 #[test]
 fn a_restart_of_nothing_does_nothing() {
-    let _alone = alone();
+    let _alone = ALONE.blocking_lock();
     let (_dir, locks) = lock_dir();
     drop(release_all());
     assert_eq!(release_all().released, 0);

@@ -126,6 +126,13 @@ pub(crate) fn in_child(run: impl FnOnce() -> i32) -> u32 {
     }
 }
 
+/// The next child begins a PID namespace as its PID 1: unshare(2). False without the privilege.
+#[cfg(test)]
+pub(crate) fn unshare_pids() -> bool {
+    // SAFETY: it changes nothing for this process.
+    unsafe { libc::unshare(libc::CLONE_NEWPID) == 0 }
+}
+
 extern "C" fn prepare() {
     let guard = OPENING.write().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: `OPENING` is held exclusively.

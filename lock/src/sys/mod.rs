@@ -13,6 +13,7 @@ pub(crate) mod lease;
 pub(crate) mod mount;
 pub(crate) mod ofd;
 pub(crate) mod process;
+pub(crate) mod signal;
 
 pub(crate) use fd::Fd;
 pub(crate) use rustix::io::{Errno, Result};

@@ -5,6 +5,7 @@
 mod crashes;
 mod forks;
 mod seeds;
+mod signals;
 mod spares;
 mod strangers;
 
