@@ -6,15 +6,19 @@
 
 mod support;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use session_lock::event::{Event, NotAcquired, ReleaseOutcome};
 use session_lock::payload::Content;
 use session_lock::{LockDir, LockError, Loss, ReleaseError, TryAcquire, release_all};
 use std::fs;
 use std::future::{Future, IntoFuture};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::pin::pin;
+use std::process::{Command, Stdio};
 use std::task::{Context, Waker};
-use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
+use support::{LONG, Recorder, SHORT, example, lock_dir, wait_until};
 use tokio::sync::Mutex;
 
 /// A restart ends every acquire of the process, so these tests run one after the other.
@@ -131,6 +135,40 @@ async fn acquires_that_wait_end_and_new_ones_are_served() {
     drop(locks.lock("s").timeout(LONG).await.expect("free for the new iteration"));
     drop(foreign);
     drop(locks.lock("f").timeout(LONG).await.expect("free after the grace"));
+}
+
+/// The story of the thread, with a real server: PID 1 of its own PID namespace, told to restart by SIGUSR1.
+#[test]
+fn seed_004_a_server_that_is_pid_1_restarts_by_a_signal() {
+    let (dir, locks) = lock_dir();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--pid", "--fork", "--kill-child"]).arg(example("restart")).arg(dir.path()).args(["a", "b"]);
+    let Ok(mut server) = unshare.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
+        return eprintln!("skipped: seed_004_a_server_that_is_pid_1_restarts_by_a_signal: needs unshare (util-linux)");
+    };
+    let mut lines = BufReader::new(server.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let Some(first) = lines.next() else {
+        server.wait().expect("ended");
+        return eprintln!("skipped: seed_004_a_server_that_is_pid_1_restarts_by_a_signal: needs root");
+    };
+    assert_eq!(first, "iteration 1 of process 1 holds 2 sessions");
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.id())).expect("readable");
+    let one = Pid::from_raw(children.trim().parse().expect("one child"));
+    let claims = ["a.lock", "b.lock"].map(|name| dir.path().join(name));
+    let mut nonces = vec![nonce(&claims[0])];
+    for iteration in 2..=5 {
+        assert!(matches!(locks.try_lock("a"), Ok(TryAcquire::Busy(_))));
+        kill(one, Signal::SIGUSR1).expect("it lives");
+        assert_eq!(lines.next().as_deref(), Some("released 2 sessions"));
+        assert_eq!(lines.next(), Some(format!("iteration {iteration} of process 1 holds 2 sessions")));
+        assert_eq!(nonce(&claims[0]), nonce(&claims[1]));
+        nonces.push(nonce(&claims[0]));
+    }
+    nonces.dedup();
+    assert_eq!(nonces.len(), 5, "each iteration has its own nonce");
+    kill(one, Signal::SIGKILL).expect("it lives");
+    server.wait().expect("ended");
+    drop(locks.lock("a").timeout(LONG).blocking().expect("a dead server's lock is free"));
 }
 
 /// Acquires, releases and restarts at once: nobody ever meets a second holder, and afterwards nothing is left.
