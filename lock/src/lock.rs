@@ -180,8 +180,8 @@ impl Future for Acquire {
                     return Poll::Ready(result.map(Guard::new));
                 }
                 (Polled::Waiting, None) => return Poll::Pending,
-                // A deadline that has passed needs no timer, and with it no runtime.
-                (Polled::Waiting, Some(deadline)) if timer.is_none() && *deadline <= sys::clock::now() => {}
+                // A deadline that has passed needs no timer, and so no runtime.
+                (Polled::Waiting, Some(deadline)) if *deadline <= sys::clock::now() => {}
                 (Polled::Waiting, Some(deadline)) => {
                     let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until((*deadline).into())));
                     if timer.as_mut().poll(context).is_pending() {
