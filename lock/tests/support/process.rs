@@ -6,6 +6,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
+/// An example of this crate. `cargo test` builds it first; with `--test` alone it is the one of the last build.
+pub fn example(name: &str) -> Command {
+    let program = std::env::current_exe().expect("this program");
+    let program = program.parent().and_then(Path::parent).expect("target/debug/deps").join("examples").join(name);
+    assert!(program.exists(), "{} is not there: cargo build -p session-lock --examples", program.display());
+    Command::new(program)
+}
+
 /// A process that holds a session, killed when dropped.
 pub struct OtherProcess {
     child: Child,
@@ -22,15 +30,9 @@ impl OtherProcess {
 
     /// Starts another process that acquires, and does not wait until it has.
     pub fn begin(dir: &Path, session: &str) -> Self {
-        let program = std::env::current_exe().expect("this program");
-        let program = program.parent().and_then(Path::parent).expect("target/debug/deps").join("examples/hold");
-        let mut child = Command::new(&program)
-            .arg(dir)
-            .arg(session)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; cargo build --examples makes it", program.display()));
+        let mut command = example("hold");
+        command.arg(dir).arg(session).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("started");
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let (said, lines) = channel();
         // One that never acquires fails the test instead of hanging it.
@@ -41,6 +43,12 @@ impl OtherProcess {
     /// Waits until it has said this.
     pub fn wait_for(&self, line: &str) {
         while self.lines.recv_timeout(LONG).expect("it says so, and lives") != line {}
+    }
+
+    /// `SIGKILL`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
     }
 
     /// Lets it release and end.
