@@ -83,6 +83,10 @@ fn holds_that_cannot_be_watched_are_looked_after() {
             .arg(std::env::current_exe().expect("this program"));
         command
     };
+    if !may_open(HOLDS + OTHER_DESCRIPTORS) {
+        eprintln!("skipped: holds_that_cannot_be_watched_are_looked_after: needs more descriptors");
+        return;
+    }
     let limit = "echo 100 >/proc/sys/user/max_inotify_watches";
     if !unshare(limit).output().is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: holds_that_cannot_be_watched_are_looked_after: needs a user namespace");
