@@ -171,7 +171,8 @@ impl IntoFuture for Lock<'_> {
 ///
 /// # Panics
 ///
-/// If it has to wait, has a deadline, and is not polled in a tokio runtime with time enabled.
+/// If it has to wait for a deadline that has not passed, and is not polled in a tokio runtime with time enabled. Without a
+/// deadline, or with one that has passed (a timeout of zero), it works on any executor.
 #[must_use = "futures do nothing unless polled"]
 pub struct Acquire {
     state: State,
@@ -195,6 +196,8 @@ impl Future for Acquire {
                     return Poll::Ready(result.map(Guard::new));
                 }
                 (Polled::Waiting, None) => return Poll::Pending,
+                // A deadline that has passed needs no timer, and so no runtime.
+                (Polled::Waiting, Some(deadline)) if *deadline <= sys::clock::now() => {}
                 (Polled::Waiting, Some(deadline)) => {
                     let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until((*deadline).into())));
                     if timer.as_mut().poll(context).is_pending() {

@@ -3,7 +3,7 @@
 //!
 //! A hold costs nothing here while it is young: it is put on a list, and the watcher, which ticks while there are any,
 //! watches the claim's inode once the hold is old enough. A claim that cannot be watched (too many watches, or no inotify
-//! instance left for this user) stays on the list and is looked at with each tick.
+//! instance left for this user) stays on the list and is looked at with each tick; ticks are rarer when that takes long.
 
 use crate::directory::Directory;
 use crate::hold::{Hold, Looked};
@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(10);
 /// A hold that has lasted this long is worth a watch.
 const WATCH_AFTER: Duration = Duration::from_millis(20);
+/// Looks take at most one part in this many of the watcher's time, however many claims cannot be watched.
+const SHARE_OF_LOOKS: u32 = 20;
 /// Ticks without any young hold before the watcher sleeps until it is woken.
 const QUIET_TICKS: u32 = 50;
 
@@ -104,9 +106,9 @@ impl Watcher {
     }
 
     fn run(&self) {
-        let mut quiet = 0;
+        let (mut quiet, mut tick) = (0, TICK);
         loop {
-            let timeout = if quiet < QUIET_TICKS { Some(TICK) } else { self.fall_asleep() };
+            let timeout = if quiet < QUIET_TICKS { Some(tick) } else { self.fall_asleep() };
             let next_end = lock(&self.ends).first_key_value().map(|((end, _), _)| sys::clock::until(*end));
             if self.inotify.wait(timeout.into_iter().chain(next_end).min()).is_err() {
                 sys::clock::pause(TICK);
@@ -114,7 +116,10 @@ impl Watcher {
             self.asleep.store(false, Ordering::SeqCst);
             self.tell_subscribers();
             self.end_holds();
+            let began = sys::clock::now();
             quiet = if self.look_at_young() { 0 } else { quiet.saturating_add(1) };
+            let took = sys::clock::now().saturating_duration_since(began);
+            tick = took.saturating_mul(SHARE_OF_LOOKS).max(TICK);
         }
     }
 

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unreachable_pub, reason = "a module of several test binaries")]
 
+pub mod process;
+
 use session_lock::LockDir;
 use session_lock::event::{Event, Sink};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,67 @@
+//! Another process that holds a session: the example `hold`.
+
+use super::LONG;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+/// An example of this crate. `cargo test` builds it first; with `--test` alone it is the one of the last build.
+pub fn example(name: &str) -> Command {
+    let program = std::env::current_exe().expect("this program");
+    let program = program.parent().and_then(Path::parent).expect("target/debug/deps").join("examples").join(name);
+    assert!(program.exists(), "{} is not there: cargo build -p session-lock --examples", program.display());
+    Command::new(program)
+}
+
+/// A process that holds a session, killed when dropped.
+pub struct OtherProcess {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl OtherProcess {
+    /// Acquires in another process.
+    pub fn hold(dir: &Path, session: &str) -> Self {
+        let started = Self::begin(dir, session);
+        started.wait_for("held");
+        started
+    }
+
+    /// Starts another process that acquires, and does not wait until it has.
+    pub fn begin(dir: &Path, session: &str) -> Self {
+        let mut command = example("hold");
+        command.arg(dir).arg(session).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("started");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let (said, lines) = channel();
+        // One that never acquires fails the test instead of hanging it.
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        Self { child, lines }
+    }
+
+    /// Waits until it has said this.
+    pub fn wait_for(&self, line: &str) {
+        while self.lines.recv_timeout(LONG).expect("it says so, and lives") != line {}
+    }
+
+    /// `SIGKILL`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
+    /// Lets it release and end.
+    pub fn release(mut self) {
+        drop(self.child.stdin.take());
+        let status = self.child.wait().expect("our child");
+        assert!(status.success(), "{status}");
+    }
+}
+
+impl Drop for OtherProcess {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
