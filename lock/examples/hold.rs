@@ -50,12 +50,12 @@ async fn run(args: Vec<OsString>) -> Result<ExitCode, Box<dyn Error>> {
         cause = guard.lost() => Some(cause),
         () = enough(seconds) => None,
     };
-    // Dropping the guard would release too; this way an error is seen.
-    guard.release()?;
-    if let Some(cause) = lost {
-        println!("lost: the claim was {cause:?}");
+    if let Some(loss) = lost {
+        println!("lost: {loss}");
         return Ok(ExitCode::from(1));
     }
+    // Dropping the guard would release too; this way an error is seen.
+    guard.release()?;
     println!("released");
     Ok(ExitCode::SUCCESS)
 }

@@ -48,6 +48,6 @@ fn hold_says_when_its_claim_is_replaced() {
     let thief = dir.path().join("thief");
     std::fs::write(&thief, "{}").expect("written");
     std::fs::rename(thief, dir.path().join("s.lock")).expect("renamed");
-    holder.wait_for("lost: the claim was Replaced");
+    holder.wait_for("lost: somebody replaced its claim");
     assert_eq!(std::fs::read_to_string(dir.path().join("s.lock")).expect("it stays"), "{}");
 }

@@ -18,7 +18,8 @@ use std::path::Path;
 use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::task::{Context, Waker};
-use support::{LONG, Recorder, SHORT, example, lock_dir, wait_until};
+use support::process::example;
+use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
 use tokio::sync::Mutex;
 
 /// A restart ends every acquire of the process, so these tests run one after the other.
@@ -142,8 +143,9 @@ async fn acquires_that_wait_end_and_new_ones_are_served() {
 fn seed_004_a_server_that_is_pid_1_restarts_by_a_signal() {
     let (dir, locks) = lock_dir();
     let mut unshare = Command::new("unshare");
-    unshare.args(["--pid", "--fork", "--kill-child"]).arg(example("restart")).arg(dir.path()).args(["a", "b"]);
-    let Ok(mut server) = unshare.stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {
+    unshare.args(["--pid", "--fork", "--kill-child"]).arg(example("restart").get_program());
+    let Ok(mut server) = unshare.arg(dir.path()).args(["a", "b"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    else {
         return eprintln!("skipped: seed_004_a_server_that_is_pid_1_restarts_by_a_signal: needs unshare (util-linux)");
     };
     let mut lines = BufReader::new(server.stdout.take().expect("piped")).lines().map_while(Result::ok);

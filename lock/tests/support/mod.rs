@@ -6,7 +6,7 @@ pub mod process;
 
 use session_lock::LockDir;
 use session_lock::event::{Event, Sink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -23,14 +23,6 @@ pub fn lock_dir() -> (TempDir, LockDir) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let locks = LockDir::options().grace(GRACE).open(dir.path()).expect("it can hold locks");
     (dir, locks)
-}
-
-/// The binary of one of this crate's examples, which cargo builds for its tests.
-pub fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a path");
-    let path = test.parent().and_then(Path::parent).expect("target/debug/deps").join("examples").join(name);
-    assert!(path.exists(), "{} is not built: cargo test builds it unless --test names one", path.display());
-    path
 }
 
 /// Keeps the events.

@@ -1,6 +1,8 @@
 //! Another process that holds a session: the example `hold`.
 
 use super::LONG;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -30,7 +32,11 @@ impl OtherProcess {
 
     /// Starts another process that acquires, and does not wait until it has.
     pub fn begin(dir: &Path, session: &str) -> Self {
-        let mut command = example("hold");
+        Self::run(example("hold"), dir, session)
+    }
+
+    /// Starts a program that acquires.
+    pub fn run(mut command: Command, dir: &Path, session: &str) -> Self {
         command.arg(dir).arg(session).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("started");
         let output = BufReader::new(child.stdout.take().expect("piped"));
@@ -40,14 +46,21 @@ impl OtherProcess {
         Self { child, lines }
     }
 
-    /// Waits until it has said this.
+    /// Waits until it has said a line that begins so.
     pub fn wait_for(&self, line: &str) {
-        while self.lines.recv_timeout(LONG).expect("it says so, and lives") != line {}
+        while !self.lines.recv_timeout(LONG).expect("it says so, and lives").starts_with(line) {}
     }
 
     /// `SIGKILL`.
     pub fn kill(mut self) {
         self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
+    /// `SIGTERM`, and waits until it has ended.
+    pub fn terminate(mut self) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
+        kill(pid, Signal::SIGTERM).expect("our child");
         self.child.wait().expect("our child");
     }
 
