@@ -14,7 +14,7 @@
 //! it is raised and synced before the first token after a boot. Raising it is idempotent, so nobody waits for anybody.
 
 use crate::directory::Directory;
-use crate::error::{LockError, SystemError};
+use crate::error::{LockError, REMOVED_AGAIN, SystemError};
 use crate::name::Range;
 use crate::payload::ArbiterId;
 use crate::sys::file::{Kind, Stat};
@@ -66,7 +66,7 @@ impl Arbiter {
             drop(state);
             return arbiter.renumber().map_err(|errno| refused(errno, at));
         }
-        Err(LockError::State { path: at, found: "it is removed again and again" })
+        Err(LockError::State { path: at, found: REMOVED_AGAIN })
     }
 
     fn check(
@@ -79,7 +79,7 @@ impl Arbiter {
     ) -> Result<Self, LockError> {
         let failed = |operation| {
             let at = at.clone();
-            move |errno: Errno| SystemError { operation, path: at, source: errno.into() }
+            move |errno: Errno| SystemError { operation, path: at, cause: errno.into() }
         };
         let stat = sys::file::stat(&fd).map_err(failed("look at"))?;
         if let Some(found) = unacceptable(directory, &stat) {
@@ -250,7 +250,7 @@ fn refused(errno: Errno, path: PathBuf) -> LockError {
     match errno {
         Errno::LOOP | Errno::NOTDIR => LockError::State { path, found: "a symbolic link or a file is in its place" },
         Errno::ISDIR | Errno::NXIO => LockError::State { path, found: "it is not a regular file" },
-        errno => SystemError { operation: "open or create", path, source: errno.into() }.into(),
+        errno => SystemError { operation: "open or create", path, cause: errno.into() }.into(),
     }
 }
 

@@ -10,7 +10,7 @@ mod wait;
 use crate::arbiter::Arbiter;
 use crate::claim::{self, Claim};
 use crate::directory::Directory;
-use crate::error::{LockError, SystemError};
+use crate::error::{LockError, REMOVED_AGAIN, SystemError};
 use crate::event::Event;
 use crate::holder::Holder;
 use crate::name::Session;
@@ -217,7 +217,7 @@ impl Attempt {
         self.reopened += 1;
         if self.reopened > MAX_REOPENED {
             let path = stale.path(&self.directory);
-            return Err(LockError::State { path, found: "it is removed again and again" });
+            return Err(LockError::State { path, found: REMOVED_AGAIN });
         }
         self.arbiter = Some(self.directory.reopen_arbiter(range, &stale)?);
         Ok(Completion::Done)
@@ -260,7 +260,7 @@ impl Attempt {
         let len = sys::file::read_start(&claim.fd, &mut buffer).map_err(|errno| self.failed("read", errno))?;
         self.content = Content::classify(&buffer[..len]);
         let refused = match &self.content {
-            Content::NotAClaim => Some("its content is not what a lock writes"),
+            Content::NotAClaim => Some("a file whose content is not what a lock writes"),
             content if links == 1 || content.is_ours() => None,
             // After a power loss a spare may have lost what was written.
             Content::Empty | Content::Torn if spare::is_spare(&self.directory, inode) => None,

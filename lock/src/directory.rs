@@ -108,6 +108,6 @@ impl Directory {
     }
 
     pub(crate) fn failed(&self, operation: &'static str, session: &Session, errno: Errno) -> SystemError {
-        SystemError { operation, path: self.claim_path(session), source: errno.into() }
+        SystemError { operation, path: self.claim_path(session), cause: errno.into() }
     }
 }

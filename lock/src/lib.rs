@@ -81,6 +81,7 @@ mod process;
 pub mod protocol;
 mod queue;
 mod request;
+mod shown;
 mod spare;
 mod sys;
 #[cfg(test)]
