@@ -19,6 +19,7 @@ use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, 
 use crate::queue::Parker;
 use crate::request::Request;
 use crate::spare;
+use crate::sys::file::Access;
 use crate::sys::{self, Errno, Fd, ofd::Attempted};
 use crate::verdict::{self, OwnerProcess, Probe};
 use std::sync::Arc;
@@ -238,7 +239,12 @@ impl Attempt {
                     self.pin = None;
                 }
                 self.examined = Some(inode);
+                let linked = claim.links != 1;
                 self.claim = Some(claim);
+                if linked {
+                    // It may be anybody's file under a second name, which is not even locked.
+                    self.read_content()?;
+                }
                 Ok(Completion::Opened { inode })
             }
             Err(completion) => Ok(completion),
@@ -254,6 +260,16 @@ impl Attempt {
     }
 
     fn read_claim(&mut self) -> Result<Completion, LockError> {
+        let len = self.read_content()?;
+        if let Some(claim) = &mut self.claim {
+            claim.size = len as u64;
+        }
+        let boot_id = &self.directory.process.asker.boot_id;
+        Ok(Completion::Read(self.content.standing(&self.arbiter().id, boot_id)))
+    }
+
+    /// Reads the claim and refuses what is none.
+    fn read_content(&mut self) -> Result<usize, LockError> {
         let mut buffer = [0; MAX_CLAIM_LEN + 1];
         let claim = self.claim();
         let (links, inode) = (claim.links, claim.inode);
@@ -266,14 +282,10 @@ impl Attempt {
             Content::Empty | Content::Torn if spare::is_spare(&self.directory, inode) => None,
             _ => Some(claim::ANOTHER_LINK),
         };
-        if let Some(found) = refused {
-            return Err(LockError::NotAClaim { path: self.directory.claim_path(&self.session), found });
+        match refused {
+            Some(found) => Err(LockError::NotAClaim { path: self.directory.claim_path(&self.session), found }),
+            None => Ok(len),
         }
-        if let Some(claim) = &mut self.claim {
-            claim.size = len as u64;
-        }
-        let boot_id = &self.directory.process.asker.boot_id;
-        Ok(Completion::Read(self.content.standing(&self.arbiter().id, boot_id)))
     }
 
     fn pin_claim(&mut self) -> Result<Completion, LockError> {
@@ -304,9 +316,9 @@ impl Attempt {
 
     /// The probe, on a read-only descriptor, which disturbs nobody. `None`: the path names another file, or none.
     fn writers(&self) -> sys::Result<Option<Probe>> {
-        let fd = match sys::file::open_reading(&self.directory.fd, &self.session.claim) {
+        let fd = match sys::file::open_regular(&self.directory.fd, &self.session.claim, Access::Read) {
             Ok(fd) => fd,
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Ok(None),
             Err(Errno::ACCESS | Errno::PERM) => return Ok(Some(Probe::Unavailable)),
             Err(errno) => return Err(errno),
         };

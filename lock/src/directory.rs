@@ -9,7 +9,7 @@ use crate::process::Process;
 use crate::protocol::Inode;
 use crate::queue::Queues;
 use crate::spare::Spare;
-use crate::sys::file::Stat;
+use crate::sys::file::{Access, Stat};
 use crate::sys::{self, Errno, Fd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -99,7 +99,7 @@ impl Directory {
     /// Who holds the lock, as far as the claim tells; reading it disturbs nobody.
     pub(crate) fn holder(&self, session: &Session) -> Holder {
         let mut buffer = [0; MAX_CLAIM_LEN + 1];
-        let read = sys::file::open_reading(&self.fd, &session.claim)
+        let read = sys::file::open_regular(&self.fd, &session.claim, Access::Read)
             .and_then(|claim| sys::file::read_start(claim, &mut buffer));
         match read {
             Ok(len) => Holder::of(&Content::classify(&buffer[..len]), &self.process.asker),

@@ -3,7 +3,7 @@
 //!
 //! A hold costs nothing here while it is young: it is put on a list, and the watcher, which ticks while there are any,
 //! watches the claim's inode once the hold is old enough. A claim that cannot be watched (too many watches, or no inotify
-//! instance left for this user) stays on the list and is looked at with each tick.
+//! instance left for this user) is looked at from time to time: with thousands of them a look with each tick takes a core.
 
 use crate::directory::Directory;
 use crate::hold::{Hold, Looked};
@@ -20,6 +20,8 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(10);
 /// A hold that has lasted this long is worth a watch.
 const WATCH_AFTER: Duration = Duration::from_millis(20);
+/// How often claims are looked at that cannot be watched.
+const LOOK_SELDOM: Duration = Duration::from_millis(250);
 /// Ticks without any young hold before the watcher sleeps until it is woken.
 const QUIET_TICKS: u32 = 50;
 
@@ -28,6 +30,8 @@ pub(crate) struct Watcher {
     inotify: Inotify,
     watches: Mutex<HashMap<WatchId, Vec<Subscriber>>>,
     young: Mutex<Vec<Weak<Hold>>>,
+    /// Old enough for a watch that they cannot have.
+    unwatched: Mutex<Vec<Weak<Hold>>>,
     asleep: AtomicBool,
     started: Mutex<bool>,
 }
@@ -51,6 +55,7 @@ impl Watcher {
             inotify: Inotify::new()?,
             watches: Mutex::default(),
             young: Mutex::default(),
+            unwatched: Mutex::default(),
             asleep: AtomicBool::new(false),
             started: Mutex::default(),
         })
@@ -99,6 +104,7 @@ impl Watcher {
 
     fn run(&self) {
         let mut quiet = 0;
+        let mut looked = sys::clock::now();
         loop {
             let timeout = if quiet < QUIET_TICKS { Some(TICK) } else { self.fall_asleep() };
             if self.inotify.wait(timeout).is_err() {
@@ -107,13 +113,23 @@ impl Watcher {
             self.asleep.store(false, Ordering::SeqCst);
             self.tell_subscribers();
             quiet = if self.look_at_young() { 0 } else { quiet.saturating_add(1) };
+            if sys::clock::now().saturating_duration_since(looked) >= LOOK_SELDOM {
+                self.look_at(&self.unwatched);
+                looked = sys::clock::now();
+            }
         }
     }
 
-    /// How long to sleep: without end, unless a hold came in meanwhile.
+    /// How long to sleep: without end, unless there are claims to look at, or a hold came in meanwhile.
     fn fall_asleep(&self) -> Option<Duration> {
         self.asleep.store(true, Ordering::SeqCst);
-        if lock(&self.young).is_empty() { None } else { Some(TICK) }
+        if !lock(&self.young).is_empty() {
+            Some(TICK)
+        } else if lock(&self.unwatched).is_empty() {
+            None
+        } else {
+            Some(LOOK_SELDOM)
+        }
     }
 
     fn tell_subscribers(&self) {
@@ -142,23 +158,30 @@ impl Watcher {
         }
     }
 
-    /// Watches the holds that are old enough. True if there are any holds to look at.
+    /// True if there are any young holds.
     fn look_at_young(&self) -> bool {
-        let young = std::mem::take(&mut *lock(&self.young));
-        let any = !young.is_empty();
-        let kept: Vec<_> =
-            young.into_iter().filter(|hold| hold.upgrade().is_some_and(|hold| !self.watch_hold(&hold))).collect();
-        lock(&self.young).extend(kept);
+        let any = !lock(&self.young).is_empty();
+        self.look_at(&self.young);
         any
+    }
+
+    /// Watches the holds of this list that are old enough, and keeps those that need another look.
+    fn look_at(&self, list: &Mutex<Vec<Weak<Hold>>>) {
+        let holds = std::mem::take(&mut *lock(list));
+        for weak in holds {
+            let Some(hold) = weak.upgrade() else { continue };
+            if hold.age() < WATCH_AFTER && !hold.is_over() {
+                lock(&self.young).push(weak);
+            } else if !self.watch_hold(&hold) {
+                lock(&self.unwatched).push(weak);
+            }
+        }
     }
 
     /// True if the hold needs no more looks.
     fn watch_hold(&self, hold: &Arc<Hold>) -> bool {
         if hold.is_over() {
             return true;
-        }
-        if hold.age() < WATCH_AFTER {
-            return false;
         }
         let watch = self.subscribe(hold.directory(), &hold.request.session, Subscriber::Hold(Arc::downgrade(hold)));
         // A restored claim is another file than the one that was watched.
