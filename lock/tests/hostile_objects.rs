@@ -9,10 +9,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use support::LONG;
 use support::objects::{AtClaim, AtSpare, AtState, Object, objects, remove};
 use support::sandbox::{Needs, become_user, isolated};
 use support::snapshot::snapshot;
+use support::{LONG, the_arbiter};
 use tempfile::TempDir;
 
 const SPARE: &str = "spare-0123456789abcdef0123456789abcdef";
@@ -90,7 +90,7 @@ fn instead_of_the_state_directory(object: &Object) {
 fn instead_of_an_arbiter(object: &Object) {
     let place = Place::new();
     place.lock().expect("free");
-    let arbiter = fs::read_dir(place.state()).expect("readable").next().expect("one").expect("readable").path();
+    let arbiter = the_arbiter(place.dir.path());
     remove(&arbiter);
     if !object.make(&arbiter, place.outside.path()) {
         return;

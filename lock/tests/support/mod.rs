@@ -10,7 +10,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use session_lock::LockDir;
 use session_lock::event::{Event, Sink};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -60,6 +60,13 @@ pub fn wait_until(mut so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "it never came to be");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The only arbiter of a directory in which one session was locked.
+pub fn the_arbiter(dir: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(dir.join(".session-lock")).expect("readable");
+    let mut paths = entries.map(|entry| entry.expect("readable").path());
+    paths.find(|path| path.to_string_lossy().contains("/arbiter-")).expect("one")
 }
 
 fn whole_file(kind: i32) -> nix::libc::flock {
