@@ -187,7 +187,7 @@ pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<(Fd, 
     let opened = match sys::file::open_subdirectory(&directory.fd, name) {
         Err(Errno::NOENT) => {
             // With the set-group-ID bit, so that what is made in it belongs to the group as well.
-            let (permissions, gid) = (directory.stat.permissions & 0o2777, directory.stat.gid);
+            let (permissions, gid) = (directory.stat.permissions & 0o2777 | 0o700, directory.stat.gid);
             match sys::file::make_directory(&directory.fd, name, permissions, gid) {
                 Ok(()) => made = true,
                 Err(Errno::EXIST | Errno::NOENT) => {}

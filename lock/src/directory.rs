@@ -42,9 +42,10 @@ impl Directory {
         Self { fd, path: path.to_owned(), stat, process, arbiters, queues: Queues::default(), spare: Spare::default() }
     }
 
-    /// The permission bits of files made here: what the directory's users may do, none may execute.
+    /// The permission bits of files made here: what the directory's users may do, none may execute. The owner may in any
+    /// case: in a directory that was read-only when it was opened nobody could use an arbiter made later.
     pub(crate) fn file_permissions(&self) -> u32 {
-        self.stat.permissions & 0o666
+        self.stat.permissions & 0o666 | 0o600
     }
 
     /// Whether a file of this owner may stand here. Only these can have put one here: the directory's owner and root
@@ -107,7 +108,10 @@ impl Directory {
         }
     }
 
+    /// What fails in a directory that was removed fails because of that: ext4 says `EPERM` to a new file there.
     pub(crate) fn failed(&self, operation: &'static str, session: &Session, errno: Errno) -> SystemError {
+        let is_removed = sys::file::stat(&self.fd).is_ok_and(|stat| stat.links == 0);
+        let errno = if is_removed { Errno::NOENT } else { errno };
         SystemError { operation, path: self.claim_path(session), cause: errno.into() }
     }
 }

@@ -12,6 +12,8 @@ pub enum Needs {
     Root,
     /// Root, and a mount namespace of its own, so that no mount outlives the test.
     Mounts,
+    /// A user namespace of its own, with the limits that belong to one.
+    Users,
 }
 
 impl Needs {
@@ -20,7 +22,16 @@ impl Needs {
         match self {
             Self::Root if !is_root => Some("root"),
             Self::Mounts if !is_root || !works(mounts_of_its_own().arg("true")) => Some("root and mount namespaces"),
+            Self::Users if !works(users_of_its_own().arg("true")) => Some("user namespaces"),
             _ => None,
+        }
+    }
+
+    fn command(self) -> Command {
+        match self {
+            Self::Nothing | Self::Root => Command::new("env"),
+            Self::Mounts => mounts_of_its_own(),
+            Self::Users => users_of_its_own(),
         }
     }
 }
@@ -35,6 +46,12 @@ fn mounts_of_its_own() -> Command {
     command
 }
 
+fn users_of_its_own() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--"]);
+    command
+}
+
 /// Runs `body` in a process of its own, unless something is missing: then says that the test is skipped. `test` is the
 /// test's name in its program.
 pub fn isolated(test: &str, needs: Needs, body: impl FnOnce()) {
@@ -44,8 +61,7 @@ pub fn isolated(test: &str, needs: Needs, body: impl FnOnce()) {
     if let Some(missing) = needs.missing() {
         return skipped(test, missing);
     }
-    let command = if needs == Needs::Mounts { mounts_of_its_own() } else { Command::new("env") };
-    let output = in_role(command, test, "isolated").output().expect("the test program runs");
+    let output = in_role(needs.command(), test, "isolated").output().expect("the test program runs");
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{test}: {}\n{text}", output.status);
     assert!(text.contains("1 passed"), "{test} did not run:\n{text}");
