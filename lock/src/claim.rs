@@ -92,12 +92,11 @@ pub(crate) fn unlink(directory: &Directory, session: &Session) -> Result<Complet
 /// What it is is decided on a pin, so that nothing but a file that may be a claim is ever opened.
 pub(crate) fn open(directory: &Directory, session: &Session) -> Result<Result<Claim, Completion>, LockError> {
     let failed = |operation, errno| LockError::from(directory.failed(operation, session, errno));
-    let pinned = match sys::file::pin(&directory.fd, &session.claim) {
-        Ok(pinned) => pinned,
+    let (pinned, stat) = match sys::file::pin_named(&directory.fd, &session.claim) {
+        Ok(found) => found,
         Err(Errno::NOENT) => return Ok(Err(Completion::Gone)),
         Err(errno) => return Err(failed("look at the claim", errno)),
     };
-    let stat = sys::file::stat(&pinned).map_err(|errno| failed("look at the claim", errno))?;
     if let Some(found) = unacceptable(directory, &stat) {
         return Err(LockError::NotAClaim { path: directory.claim_path(session), found });
     }
@@ -112,11 +111,7 @@ pub(crate) fn open(directory: &Directory, session: &Session) -> Result<Result<Cl
         Err(errno) => return Err(failed("open the claim", errno)),
     };
     let Stat { inode, size, links, .. } = stat;
-    Ok(if links == 0 {
-        Err(Completion::Gone)
-    } else {
-        Ok(Claim { fd, inode, size, links, spare: false, reusable: false })
-    })
+    Ok(Ok(Claim { fd, inode, size, links, spare: false, reusable: false }))
 }
 
 /// What makes a file no claim, whatever it contains.

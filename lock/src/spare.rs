@@ -107,8 +107,7 @@ fn sweep(directory: &Directory, state: &Fd) {
 }
 
 fn sweep_one(directory: &Directory, state: &Fd, name: &CStr) -> sys::Result<()> {
-    let pinned = sys::file::pin(state, name)?;
-    let stat = sys::file::stat(&pinned)?;
+    let (pinned, stat) = sys::file::pin_named(state, name)?;
     if stat.links != 1 || claim::unacceptable(directory, &stat).is_some() {
         return Ok(());
     }

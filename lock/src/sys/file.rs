@@ -44,17 +44,31 @@ pub(crate) fn open_subdirectory(dir: impl AsFd, name: &CStr) -> Result<Fd> {
     Fd::open(|| fs::openat(dir, name, flags, Mode::empty()))
 }
 
-/// mkdirat(2), then its group and permissions: neither this process's group nor its umask may keep the others out. A
-/// directory whose group or permissions cannot be set is removed again.
+/// A new directory with this group and these permissions, whatever this process's group and umask are. It gets them before it
+/// gets its name: in between it would keep the others out.
+///
+/// # Errors
+///
+/// `EEXIST` if the name is taken.
 pub(crate) fn make_directory(dir: impl AsFd, name: &CStr, permissions: u32, gid: u32) -> Result<()> {
-    let mode = Mode::from_raw_mode(permissions);
-    fs::mkdirat(&dir, name, mode)?;
-    let group = Some(fs::Gid::from_raw(gid));
-    allowed(fs::chownat(&dir, name, None, group, AtFlags::SYMLINK_NOFOLLOW))
-        .and_then(|()| fs::chmodat(&dir, name, mode, AtFlags::empty()))
-        // Best effort: the first failure is the one to tell.
+    let random = u128::from_ne_bytes(random()?);
+    let unnamed = format!("{}-{random:032x}", name.to_string_lossy());
+    fs::mkdirat(&dir, &*unnamed, Mode::RWXU)?;
+    // Through a descriptor, because chmod(2) would follow a link that somebody put there.
+    fs::openat(&dir, &*unnamed, READ_DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
+        .and_then(|made| {
+            allowed(fs::fchown(&made, None, Some(fs::Gid::from_raw(gid))))?;
+            fs::fchmod(made, Mode::from_raw_mode(permissions))
+        })
+        .and_then(|()| match fs::renameat_with(&dir, &*unnamed, &dir, name, fs::RenameFlags::NOREPLACE) {
+            // Not known to the file system. Without the flag only an empty directory is replaced, and whoever has that open
+            // notices.
+            Err(Errno::INVAL) => fs::renameat(&dir, &*unnamed, &dir, name),
+            renamed => renamed,
+        })
         .inspect_err(|_| {
-            remove_directory(&dir, name).ok();
+            // Best effort: the first failure is the one to tell.
+            fs::unlinkat(&dir, &*unnamed, AtFlags::REMOVEDIR).ok();
         })
 }
 
@@ -79,6 +93,19 @@ pub(crate) enum Access {
 /// permission on the file, and is not noticed by anybody.
 pub(crate) fn pin(dir: impl AsFd, name: &CStr) -> Result<Fd> {
     Fd::open(|| fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()))
+}
+
+/// Pins the file at a path, and what that file is while the path names it: if it has one link then, that is its only name.
+/// Asked of the pin alone, a link that is removed at the right moment would pass somebody's file off as one without another
+/// name.
+///
+/// # Errors
+///
+/// `ENOENT` also if the path names another file by now.
+pub(crate) fn pin_named(dir: impl AsFd, name: &CStr) -> Result<(Fd, Stat)> {
+    let pinned = pin(&dir, name)?;
+    let named = stat_at(dir, name)?;
+    if stat(&pinned)?.inode == named.inode { Ok((pinned, named)) } else { Err(Errno::NOENT) }
 }
 
 /// Opens an existing regular file. Never blocks, follows or creates, and never opens anything else: opening a FIFO wakes

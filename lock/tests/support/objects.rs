@@ -42,9 +42,11 @@ pub struct Object {
     pub at_spare: AtSpare,
 }
 
+type MakeSpecial = fn(&Path, &Path);
+
 pub enum Make {
     /// Makes it at the path; the second path is a directory elsewhere with the files `victim` and `directory`.
-    Special(fn(&Path, &Path)),
+    Special(MakeSpecial),
     /// Only root can.
     Device(u64, u64),
     /// A file with this content.
@@ -78,7 +80,7 @@ pub fn remove(path: &Path) {
 
 /// All kinds.
 pub fn objects() -> Vec<Object> {
-    let specials: [(&str, fn(&Path, &Path)); 11] = [
+    let specials: [(&str, MakeSpecial); 11] = [
         ("a FIFO", |at, _| mkfifo(at, Mode::from_bits_truncate(0o600)).expect("made")),
         ("a directory", |at, _| fs::create_dir(at).expect("made")),
         ("a socket", |at, _| drop(UnixListener::bind(at).expect("made"))),

@@ -62,10 +62,10 @@ pub fn isolated(test: &str, needs: Needs, body: impl FnOnce()) {
         return skipped(test, missing);
     }
     let output = in_role(needs.command(), test, "isolated").output().expect("the test program runs");
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{test}: {}\n{text}", output.status);
-    assert!(text.contains("1 passed"), "{test} did not run:\n{text}");
-    for line in text.lines().filter(|line| line.contains("skipped: ")) {
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{test}: {}\n{said}", output.status);
+    assert!(said.contains("1 passed"), "{test} did not run:\n{said}");
+    for line in said.lines().filter(|line| line.contains("skipped: ")) {
         eprintln!("{line}");
     }
 }
