@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 const GROUP: u32 = 3000;
 const TURNS: u64 = 100;
+const FRESH: u32 = 100;
 
 /// What a child does as which user, as the text of its role: `<what>:<uid>:<path>`.
 struct Part {
@@ -47,6 +48,7 @@ impl Part {
         match &*self.what {
             "stranger" => self.is_told(&locks),
             "turns" => self.take_turns(&locks),
+            "first" => self.be_first(),
             "hold" => self.hold(&locks),
             what => panic!("no part: {what}"),
         }
@@ -74,6 +76,15 @@ impl Part {
         }
     }
 
+    /// The first acquire in each of many directories, at the same time as another user's.
+    fn be_first(&self) {
+        for number in 0..FRESH {
+            let locks = LockDir::open(self.path.join(number.to_string())).expect("open");
+            let guard = locks.lock("s").timeout(LONG).blocking();
+            guard.unwrap_or_else(|error| panic!("{}: {error}", self.uid)).release().expect("released");
+        }
+    }
+
     /// Until it is killed, with a spare for its claim.
     fn hold(&self, locks: &LockDir) {
         for _ in 0..10 {
@@ -84,10 +95,14 @@ impl Part {
     }
 }
 
+fn share(dir: &Path) {
+    chown(dir, Some(0), Some(GROUP)).expect("root may");
+    fs::set_permissions(dir, Permissions::from_mode(0o2770)).expect("chmod");
+}
+
 fn shared() -> TempDir {
     let dir = TempDir::new().expect("made");
-    chown(dir.path(), Some(0), Some(GROUP)).expect("root may");
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o2770)).expect("chmod");
+    share(dir.path());
     dir
 }
 
@@ -121,6 +136,29 @@ fn users_of_one_group_take_turns() {
         assert_eq!(fs::read_to_string(&counter).expect("readable"), (2 * TURNS).to_string());
         fs::remove_file(&counter).expect("removed");
         assert!(snapshot(dir.path()).is_empty());
+    });
+}
+
+/// Whoever is second meets what the first one is making: its state directory had the maker's umask and group for a moment, and
+/// the second was told that it had no permission.
+#[test]
+fn users_of_one_group_come_first_together() {
+    const TEST: &str = "users_of_one_group_come_first_together";
+    if let Some(part) = Part::of_this_process() {
+        return part.play();
+    }
+    isolated(TEST, Needs::Root, || {
+        let dir = shared();
+        for number in 0..FRESH {
+            let fresh = dir.path().join(number.to_string());
+            fs::create_dir(&fresh).expect("made");
+            share(&fresh);
+        }
+        let children = [1001, 1002, 1001, 1002].map(|uid| Part::start(TEST, "first", uid, dir.path()));
+        children.into_iter().for_each(succeeds);
+        for number in 0..FRESH {
+            assert!(snapshot(&dir.path().join(number.to_string())).is_empty());
+        }
     });
 }
 
