@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use support::sandbox::{Needs, become_user, isolated, skipped};
 use support::snapshot::snapshot;
-use support::{LONG, SHORT, lock_dir, read_lock, the_arbiter};
+use support::{LONG, SHORT, lock_dir, read_lock, the_arbiter, wait_until};
 use tempfile::TempDir;
 
 fn chmod(path: &Path, mode: u32) {
@@ -158,7 +158,8 @@ fn a_directory_that_is_removed_within_a_hold() {
         if pause {
             std::thread::sleep(SHORT);
         }
-        fs::remove_dir_all(&path).expect("removed");
+        // The claim may be put back while the directory is emptied.
+        wait_until(|| fs::remove_dir_all(&path).is_ok());
         if pause {
             std::thread::sleep(SHORT);
         }
