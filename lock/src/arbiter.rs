@@ -14,10 +14,10 @@
 //! it is raised and synced before the first token after a boot. Raising it is idempotent, so nobody waits for anybody.
 
 use crate::directory::Directory;
-use crate::error::{LockError, SystemError};
+use crate::error::{LockError, REMOVED_AGAIN, SystemError};
 use crate::name::Range;
 use crate::payload::ArbiterId;
-use crate::sys::file::{Kind, Stat};
+use crate::sys::file::{Access, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
 use siphasher::sip::SipHasher24;
 use std::ffi::{CStr, CString};
@@ -55,18 +55,25 @@ impl Arbiter {
         let (name, path) = (c_string(file.clone()), c_string(format!(".session-lock/{file}")));
         // Each round fails only if somebody removed what the round before made.
         for _ in 0..ROUNDS {
-            let Some(state) = open_state_directory(directory)? else { continue };
+            let Some((state, made)) = open_state_directory(directory)? else { continue };
             let fd = match open_or_create(directory, &state, &name) {
                 // ENOENT, or EPERM on ext4.
                 Err(_) if sys::file::stat(&state).is_ok_and(|stat| stat.links == 0) => continue,
                 Err(Errno::EXIST) => continue,
-                fd => fd.map_err(|errno| refused(errno, at.clone()))?,
+                Err(errno) => {
+                    if made {
+                        // Goes only if it is empty, and whoever is about to fill it starts again.
+                        sys::file::remove_directory(&directory.fd, STATE_DIRECTORY).ok();
+                    }
+                    return Err(refused(errno, at));
+                }
+                Ok(fd) => fd,
             };
             let arbiter = Self::check(directory, &state, &name, fd, path, at.clone())?;
             drop(state);
             return arbiter.renumber().map_err(|errno| refused(errno, at));
         }
-        Err(LockError::State { path: at, found: "it is removed again and again" })
+        Err(LockError::State { path: at, found: REMOVED_AGAIN })
     }
 
     fn check(
@@ -79,11 +86,11 @@ impl Arbiter {
     ) -> Result<Self, LockError> {
         let failed = |operation| {
             let at = at.clone();
-            move |errno: Errno| SystemError { operation, path: at, source: errno.into() }
+            move |errno: Errno| SystemError { operation, path: at, cause: errno.into() }
         };
         let stat = sys::file::stat(&fd).map_err(failed("look at"))?;
-        if let Some(found) = unacceptable(directory, &stat) {
-            return Err(LockError::State { path: at, found });
+        if !directory.accepts_owner(stat.uid) {
+            return Err(LockError::State { path: at, found: "it belongs to another user" });
         }
         let mut header = [0; HEADER_LEN];
         let len = sys::file::read_start(&fd, &mut header).map_err(failed("read"))?;
@@ -172,16 +179,18 @@ impl Arbiter {
     }
 }
 
-/// The state directory, made if it is missing. `None` if it was removed meanwhile.
-pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<Fd>, LockError> {
+/// The state directory, and whether it was missing and was made here. `None` if it was removed meanwhile.
+pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<(Fd, bool)>, LockError> {
     let name = STATE_DIRECTORY;
     let failed = |errno| refused(errno, directory.state_path());
+    let mut made = false;
     let opened = match sys::file::open_subdirectory(&directory.fd, name) {
         Err(Errno::NOENT) => {
             // With the set-group-ID bit, so that what is made in it belongs to the group as well.
-            let (permissions, gid) = (directory.stat.permissions & 0o2777, directory.stat.gid);
+            let (permissions, gid) = (directory.stat.permissions & 0o2777 | 0o700, directory.stat.gid);
             match sys::file::make_directory(&directory.fd, name, permissions, gid) {
-                Ok(()) | Err(Errno::EXIST | Errno::NOENT) => {}
+                Ok(()) => made = true,
+                Err(Errno::EXIST | Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno)),
             }
             sys::file::open_subdirectory(&directory.fd, name)
@@ -193,15 +202,21 @@ pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<Fd>, 
         Err(Errno::NOENT) if sys::file::stat(&directory.fd).is_ok_and(|stat| stat.links > 0) => return Ok(None),
         opened => opened.map_err(failed)?,
     };
-    if !directory.accepts_owner(sys::file::stat(&state).map_err(failed)?.uid) {
-        let path = directory.state_path();
-        return Err(LockError::State { path, found: "it belongs to another user" });
+    let stat = sys::file::stat(&state).map_err(failed)?;
+    let open_to_all = stat.permissions & !directory.stat.permissions & 0o002 != 0;
+    let refused = match stat.uid {
+        uid if !directory.accepts_owner(uid) => Some("it belongs to another user"),
+        _ if open_to_all => Some("everybody may write to it"),
+        _ => None,
+    };
+    match refused {
+        Some(found) => Err(LockError::State { path: directory.state_path(), found }),
+        None => Ok(Some((state, made))),
     }
-    Ok(Some(state))
 }
 
 fn open_or_create(directory: &Directory, state: &Fd, name: &CString) -> sys::Result<Fd> {
-    match sys::file::open_appending(state, name) {
+    match sys::file::open_regular(state, name, Access::Append) {
         Err(Errno::NOENT) => create(directory, state, name),
         opened => opened,
     }
@@ -230,7 +245,7 @@ fn create(directory: &Directory, state: &Fd, name: &CString) -> sys::Result<Fd> 
 /// to go (pwrite(2), BUGS).
 fn raise_epoch(state: &Fd, name: &CString, stat: &Stat, record: &[u8]) -> sys::Result<()> {
     sys::file::may_grow_to(RECORD.end as u64)?;
-    let fd = sys::file::open_existing(state, name)?;
+    let fd = sys::file::open_regular(state, name, Access::Write)?;
     if sys::file::stat(&fd)?.inode != stat.inode {
         return Ok(()); // Replaced meanwhile: the acquire will notice.
     }
@@ -238,19 +253,11 @@ fn raise_epoch(state: &Fd, name: &CString, stat: &Stat, record: &[u8]) -> sys::R
     sys::file::sync(&fd)
 }
 
-fn unacceptable(directory: &Directory, stat: &Stat) -> Option<&'static str> {
-    match stat {
-        Stat { kind, .. } if *kind != Kind::Regular => Some("it is not a regular file"),
-        Stat { uid, .. } if !directory.accepts_owner(*uid) => Some("it belongs to another user"),
-        _ => None,
-    }
-}
-
 fn refused(errno: Errno, path: PathBuf) -> LockError {
     match errno {
         Errno::LOOP | Errno::NOTDIR => LockError::State { path, found: "a symbolic link or a file is in its place" },
         Errno::ISDIR | Errno::NXIO => LockError::State { path, found: "it is not a regular file" },
-        errno => SystemError { operation: "open or create", path, source: errno.into() }.into(),
+        errno => SystemError { operation: "open or create", path, cause: errno.into() }.into(),
     }
 }
 

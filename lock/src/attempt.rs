@@ -10,7 +10,7 @@ mod wait;
 use crate::arbiter::Arbiter;
 use crate::claim::{self, Claim};
 use crate::directory::Directory;
-use crate::error::{LockError, SystemError};
+use crate::error::{LockError, REMOVED_AGAIN, SystemError};
 use crate::event::Event;
 use crate::holder::Holder;
 use crate::name::Session;
@@ -19,6 +19,7 @@ use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, 
 use crate::queue::Parker;
 use crate::request::Request;
 use crate::spare;
+use crate::sys::file::Access;
 use crate::sys::{self, Errno, Fd, ofd::Attempted};
 use crate::verdict::{self, OwnerProcess, Probe};
 use std::sync::Arc;
@@ -217,7 +218,7 @@ impl Attempt {
         self.reopened += 1;
         if self.reopened > MAX_REOPENED {
             let path = stale.path(&self.directory);
-            return Err(LockError::State { path, found: "it is removed again and again" });
+            return Err(LockError::State { path, found: REMOVED_AGAIN });
         }
         self.arbiter = Some(self.directory.reopen_arbiter(range, &stale)?);
         Ok(Completion::Done)
@@ -238,7 +239,12 @@ impl Attempt {
                     self.pin = None;
                 }
                 self.examined = Some(inode);
+                let linked = claim.links != 1;
                 self.claim = Some(claim);
+                if linked {
+                    // It may be anybody's file under a second name, which is not even locked.
+                    self.read_content()?;
+                }
                 Ok(Completion::Opened { inode })
             }
             Err(completion) => Ok(completion),
@@ -254,26 +260,32 @@ impl Attempt {
     }
 
     fn read_claim(&mut self) -> Result<Completion, LockError> {
+        let len = self.read_content()?;
+        if let Some(claim) = &mut self.claim {
+            claim.size = len as u64;
+        }
+        let boot_id = self.directory.process.boot_id();
+        Ok(Completion::Read(self.content.standing(&self.arbiter().id, boot_id)))
+    }
+
+    /// Reads the claim and refuses what is none.
+    fn read_content(&mut self) -> Result<usize, LockError> {
         let mut buffer = [0; MAX_CLAIM_LEN + 1];
         let claim = self.claim();
         let (links, inode) = (claim.links, claim.inode);
         let len = sys::file::read_start(&claim.fd, &mut buffer).map_err(|errno| self.failed("read", errno))?;
         self.content = Content::classify(&buffer[..len]);
         let refused = match &self.content {
-            Content::NotAClaim => Some("its content is not what a lock writes"),
+            Content::NotAClaim => Some("a file whose content is not what a lock writes"),
             content if links == 1 || content.is_ours() => None,
             // After a power loss a spare may have lost what was written.
             Content::Empty | Content::Torn if spare::is_spare(&self.directory, inode) => None,
             _ => Some(claim::ANOTHER_LINK),
         };
-        if let Some(found) = refused {
-            return Err(LockError::NotAClaim { path: self.directory.claim_path(&self.session), found });
+        match refused {
+            Some(found) => Err(LockError::NotAClaim { path: self.directory.claim_path(&self.session), found }),
+            None => Ok(len),
         }
-        if let Some(claim) = &mut self.claim {
-            claim.size = len as u64;
-        }
-        let boot_id = self.directory.process.boot_id();
-        Ok(Completion::Read(self.content.standing(&self.arbiter().id, boot_id)))
     }
 
     fn pin_claim(&mut self) -> Result<Completion, LockError> {
@@ -304,9 +316,9 @@ impl Attempt {
 
     /// The probe, on a read-only descriptor, which disturbs nobody. `None`: the path names another file, or none.
     fn writers(&self) -> sys::Result<Option<Probe>> {
-        let fd = match sys::file::open_reading(&self.directory.fd, &self.session.claim) {
+        let fd = match sys::file::open_regular(&self.directory.fd, &self.session.claim, Access::Read) {
             Ok(fd) => fd,
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Ok(None),
             Err(Errno::ACCESS | Errno::PERM) => return Ok(Some(Probe::Unavailable)),
             Err(errno) => return Err(errno),
         };

@@ -5,7 +5,7 @@ use crate::error::{LockError, SystemError};
 use crate::name::Session;
 use crate::payload::{ArbiterId, FORMAT, MAX_CLAIM_LEN, Payload};
 use crate::protocol::{Completion, Inode};
-use crate::sys::file::{Kind, Stat};
+use crate::sys::file::{Access, Kind, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
 
 /// Why a file with a second name is refused, unless it is a claim of this crate: that may be a spare, or in a backup.
@@ -88,32 +88,51 @@ pub(crate) fn unlink(directory: &Directory, session: &Session) -> Result<Complet
 }
 
 /// Opens what is at the path, if it may be a claim. `Err(completion)` inside `Ok` tells why there is nothing to open.
+///
+/// What it is is decided on a pin, so that nothing but a file that may be a claim is ever opened.
 pub(crate) fn open(directory: &Directory, session: &Session) -> Result<Result<Claim, Completion>, LockError> {
-    let not_a_claim = |found| LockError::NotAClaim { path: directory.claim_path(session), found };
-    let fd = match open_between_leases(directory, session) {
+    let failed = |operation, errno| LockError::from(directory.failed(operation, session, errno));
+    let (pinned, stat) = match sys::file::pin_named(&directory.fd, &session.claim) {
+        Ok(found) => found,
+        Err(Errno::NOENT) => return Ok(Err(Completion::Gone)),
+        Err(errno) => return Err(failed("look at the claim", errno)),
+    };
+    if let Some(found) = unacceptable(directory, &stat) {
+        return Err(LockError::NotAClaim { path: directory.claim_path(session), found });
+    }
+    let fd = match open_between_leases(directory, session, &pinned, &stat) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(Err(Completion::Gone)),
         Err(Errno::AGAIN) => return Ok(Err(Completion::Busy)),
         Err(Errno::ACCESS | Errno::PERM) => return Ok(Err(Completion::Unknown)),
-        Err(Errno::LOOP) => return Err(not_a_claim("a symbolic link")),
-        Err(Errno::ISDIR) => return Err(not_a_claim("a directory")),
-        Err(Errno::NXIO | Errno::NODEV) => return Err(not_a_claim("a socket or a device")),
-        Err(errno) => return Err(directory.failed("open the claim", session, errno).into()),
+        Err(Errno::TXTBSY) => {
+            return Err(LockError::NotAClaim { path: directory.claim_path(session), found: "a program that runs" });
+        }
+        Err(errno) => return Err(failed("open the claim", errno)),
     };
-    let stat = sys::file::stat(&fd).map_err(|errno| directory.failed("look at the claim", session, errno))?;
-    match stat {
-        Stat { kind, .. } if kind != Kind::Regular => Err(not_a_claim("a FIFO or a device")),
-        Stat { links: 0, .. } => Ok(Err(Completion::Gone)),
-        Stat { uid, .. } if !directory.accepts_owner(uid) => Err(not_a_claim("a file of another user")),
-        Stat { size, .. } if size > MAX_CLAIM_LEN as u64 => Err(not_a_claim("a file of more than 4 KiB")),
-        Stat { inode, size, links, .. } => Ok(Ok(Claim { fd, inode, size, links, spare: false, reusable: false })),
+    let Stat { inode, size, links, .. } = stat;
+    Ok(Ok(Claim { fd, inode, size, links, spare: false, reusable: false }))
+}
+
+/// What makes a file no claim, whatever it contains.
+pub(crate) fn unacceptable(directory: &Directory, stat: &Stat) -> Option<&'static str> {
+    match stat.kind {
+        Kind::Regular if !directory.accepts_owner(stat.uid) => Some("a file of another user"),
+        Kind::Regular if stat.size > MAX_CLAIM_LEN as u64 => Some("a file of more than 4 KiB"),
+        Kind::Regular => None,
+        Kind::Directory => Some("a directory"),
+        Kind::Symlink => Some("a symbolic link"),
+        Kind::Fifo => Some("a FIFO"),
+        Kind::Socket => Some("a socket"),
+        Kind::Device => Some("a device"),
     }
 }
 
 /// Somebody's probe holds a lease for about a microsecond, and an open that meets it gets `EAGAIN`.
-fn open_between_leases(directory: &Directory, session: &Session) -> sys::Result<Fd> {
+fn open_between_leases(directory: &Directory, session: &Session, pinned: &Fd, stat: &Stat) -> sys::Result<Fd> {
+    let open = || sys::file::open_pinned(pinned, stat, &directory.fd, &session.claim, Access::Write);
     for _ in 0..16 {
-        match sys::file::open_existing(&directory.fd, &session.claim) {
+        match open() {
             Err(Errno::AGAIN) => std::thread::yield_now(),
             result => return result,
         }

@@ -1,7 +1,7 @@
 //! The directory of sessions, and how to acquire in it.
 
 use crate::directory::Directory;
-use crate::error::{LockError, OpenError, SystemError};
+use crate::error::{LockError, OpenError, PREPARE, SystemError};
 use crate::event::{NoSink, Sink};
 use crate::guard::Guard;
 use crate::holder::Holder;
@@ -129,8 +129,8 @@ impl Options {
     /// override; [`OpenError::System`] if the directory or /proc cannot be read.
     pub fn open(self, path: impl AsRef<Path>) -> Result<LockDir, OpenError> {
         let path = path.as_ref();
-        let failed = |operation| move |source: std::io::Error| SystemError { operation, path: path.to_owned(), source };
-        let process = Process::current().map_err(failed("prepare the lock of"))?;
+        let failed = |operation| move |cause: std::io::Error| SystemError { operation, path: path.to_owned(), cause };
+        let process = Process::current().map_err(failed(PREPARE))?;
         let fd = sys::file::open_directory(path).map_err(|errno| failed("open")(errno.into()))?;
         let stat = sys::file::stat(&fd).map_err(|errno| failed("look at")(errno.into()))?;
         if !self.any_file_system {

@@ -9,7 +9,7 @@ use crate::process::Process;
 use crate::protocol::Inode;
 use crate::queue::Queues;
 use crate::spare::Spare;
-use crate::sys::file::Stat;
+use crate::sys::file::{Access, Stat};
 use crate::sys::{self, Errno, Fd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,9 +47,10 @@ impl Directory {
         }
     }
 
-    /// The permission bits of files made here: what the directory's users may do, none may execute.
+    /// The permission bits of files made here: what the directory's users may do, none may execute. The owner may in any
+    /// case: in a directory that was read-only when it was opened nobody could use an arbiter made later.
     pub(crate) fn file_permissions(&self) -> u32 {
-        self.stat.permissions & 0o666
+        self.stat.permissions & 0o666 | 0o600
     }
 
     /// Whether a file of this owner may stand here. Only these can have put one here: the directory's owner and root
@@ -104,7 +105,7 @@ impl Directory {
     /// Who holds the lock, as far as the claim tells; reading it disturbs nobody.
     pub(crate) fn holder(&self, session: &Session) -> Holder {
         let mut buffer = [0; MAX_CLAIM_LEN + 1];
-        let read = sys::file::open_reading(&self.fd, &session.claim)
+        let read = sys::file::open_regular(&self.fd, &session.claim, Access::Read)
             .and_then(|claim| sys::file::read_start(claim, &mut buffer));
         match read {
             Ok(len) => Holder::of(&Content::classify(&buffer[..len]), &self.process.asker()),
@@ -112,7 +113,10 @@ impl Directory {
         }
     }
 
+    /// What fails in a directory that was removed fails because of that: ext4 says `EPERM` to a new file there.
     pub(crate) fn failed(&self, operation: &'static str, session: &Session, errno: Errno) -> SystemError {
-        SystemError { operation, path: self.claim_path(session), source: errno.into() }
+        let is_removed = sys::file::stat(&self.fd).is_ok_and(|stat| stat.links == 0);
+        let errno = if is_removed { Errno::NOENT } else { errno };
+        SystemError { operation, path: self.claim_path(session), cause: errno.into() }
     }
 }

@@ -6,6 +6,7 @@ use crate::claim::{self, Claim};
 use crate::directory::Directory;
 use crate::error::{ReleaseError, SystemError};
 use crate::event::{Event, HoldExceeded, Loss, ReleaseOutcome};
+use crate::payload::MAX_CLAIM_LEN;
 use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, Release, Released, Step};
 use crate::request::Request;
 use crate::sys;
@@ -208,6 +209,9 @@ impl Hold {
                 Completion::Done
             }
             (Operation::PublishClaim { token }, _) => {
+                // The acquire asked as well, but the limit can have been lowered since, and SIGXFSZ kills.
+                sys::file::may_grow_to(MAX_CLAIM_LEN as u64)
+                    .map_err(|errno| directory.failed("put back the claim", session, errno))?;
                 match claim::publish(directory, session, &self.request.payload(self.arbiter.id, token))? {
                     Some(fresh) => {
                         if let Some(deleted) = claim.replace(fresh) {

@@ -1,6 +1,7 @@
 //! Who holds a lock, as its claim tells it.
 
 use crate::payload::{Content, FORMAT, Payload, rfc3339};
+use crate::shown::shown;
 use crate::verdict::Asker;
 use std::fmt;
 
@@ -67,10 +68,11 @@ impl fmt::Display for Holder {
             write!(f, ", pid {pid}")?;
         }
         if let Some(host) = &payload.host {
-            write!(f, " on {}", host.escape_debug())?;
+            write!(f, " on {}", shown(host))?;
         }
         if let Some(label) = &payload.label {
-            write!(f, ", \"{}\"", label.escape_debug())?;
+            // Quoted and escaped, so that a label cannot pass for the words around it.
+            write!(f, ", {label:?}")?;
         }
         if let Some(at) = payload.created_at.and_then(rfc3339) {
             write!(f, ", since {at}")?;

@@ -82,6 +82,7 @@ pub mod protocol;
 mod queue;
 mod request;
 mod restart;
+mod shown;
 mod spare;
 mod sys;
 mod termination;

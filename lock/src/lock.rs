@@ -116,7 +116,7 @@ impl<'a> Lock<'a> {
     fn begin(self) -> Result<(Request, Option<Instant>), LockError> {
         let session = match Session::new(&self.name) {
             Ok(session) => Arc::new(session),
-            Err(source) => return Err(LockError::Name { name: self.name, source }),
+            Err(cause) => return Err(LockError::Name { name: self.name, cause }),
         };
         if let Some(len) = self.label.as_ref().map(String::len).filter(|len| *len > MAX_LABEL_LEN) {
             return Err(LockError::Label { len });

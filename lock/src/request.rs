@@ -3,7 +3,7 @@
 use crate::attempt::{Attempt, Progress, Waited};
 use crate::claim;
 use crate::directory::Directory;
-use crate::error::{LockError, SystemError};
+use crate::error::{LockError, START_WAITER, SystemError};
 use crate::event::{Event, HoldExceeded, NoSink, NotAcquired, Sink};
 use crate::hold::Hold;
 use crate::holder::Holder;
@@ -251,9 +251,9 @@ impl Drop for Pending {
 /// Starts a thread that waits for the attempt and then hands it on.
 fn wait_in_thread(attempt: Box<Attempt>, operation: Operation) -> Result<(), SystemError> {
     let (directory, session) = (Arc::clone(&attempt.directory), Arc::clone(&attempt.session));
-    directory.process.waiters.run(move || wait(attempt, operation)).map_err(|source| {
+    directory.process.waiters.run(move || wait(attempt, operation)).map_err(|cause| {
         directory.queues.pass_on(session.range);
-        SystemError { operation: "start a thread that waits for", path: directory.claim_path(&session), source }
+        SystemError { operation: START_WAITER, path: directory.claim_path(&session), cause }
     })
 }
 

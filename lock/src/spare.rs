@@ -9,9 +9,11 @@
 //! whoever makes a spare next finds it unlocked, and removes it.
 
 use crate::arbiter::{STATE_DIRECTORY, open_state_directory};
-use crate::claim::Claim;
+use crate::claim::{self, Claim};
 use crate::directory::Directory;
+use crate::payload::{Content, MAX_CLAIM_LEN};
 use crate::protocol::Inode;
+use crate::sys::file::Access;
 use crate::sys::{self, Errno, Fd, ofd};
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -56,8 +58,8 @@ impl Spare {
             return claim;
         }
         match open_state_directory(directory) {
-            Ok(Some(state)) => {
-                sweep(&state).ok();
+            Ok(Some((state, _))) => {
+                sweep(directory, &state);
                 let spare = sys::file::link(&claim.fd, &state, &name(directory)).is_ok();
                 Claim { spare, fd: claim.fd.at_least(ABOVE_ARBITERS), ..claim }
             }
@@ -89,26 +91,42 @@ fn name(directory: &Directory) -> CString {
     CString::new(format!("{PREFIX}{nonce:032x}")).expect("hex digits are no NUL bytes")
 }
 
+/// Whether it is `spare-` and 32 hex digits, as [`name`] makes it.
+fn is_spares_name(name: &CStr) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    name.to_bytes().strip_prefix(PREFIX.as_bytes()).is_some_and(|nonce| nonce.len() == 32 && nonce.iter().all(digit))
+}
+
 /// Removes the spares of dead processes: those that nobody has locked. One that is still some session's claim stays until
-/// that is reclaimed.
-fn sweep(state: &Fd) -> sys::Result<()> {
-    for name in sys::file::names(state, PREFIX, MAX_SWEPT)? {
-        let Ok(fd) = sys::file::open_existing(state, &name) else { continue };
-        let stat = sys::file::stat(&fd)?;
-        if stat.kind == sys::file::Kind::Regular
-            && stat.links == 1
-            && ofd::try_lock(&fd, ofd::Range::All) == Ok(ofd::Attempted::Locked)
-        {
-            unlink_if(state, &name, &fd)?;
-        }
+/// that is reclaimed, and whatever is no spare stays as it is. Best effort.
+fn sweep(directory: &Directory, state: &Fd) {
+    for name in sys::file::names(state, is_spares_name, MAX_SWEPT).unwrap_or_default() {
+        // One that cannot be looked at keeps none of the others.
+        sweep_one(directory, state, &name).ok();
     }
-    Ok(())
+}
+
+fn sweep_one(directory: &Directory, state: &Fd, name: &CStr) -> sys::Result<()> {
+    let (pinned, stat) = sys::file::pin_named(state, name)?;
+    if stat.links != 1 || claim::unacceptable(directory, &stat).is_some() {
+        return Ok(());
+    }
+    let fd = sys::file::open_pinned(&pinned, &stat, state, name, Access::Write)?;
+    if ofd::try_lock(&fd, ofd::Range::All)? == ofd::Attempted::Busy {
+        return Ok(());
+    }
+    let mut buffer = [0; MAX_CLAIM_LEN + 1];
+    let len = sys::file::read_start(&fd, &mut buffer)?;
+    match Content::classify(&buffer[..len]) {
+        Content::NotAClaim => Ok(()),
+        Content::Empty | Content::Torn | Content::Claim(_) => unlink_if(state, name, &fd),
+    }
 }
 
 /// Whether this file has a spare's name.
 pub(crate) fn is_spare(directory: &Directory, inode: Inode) -> bool {
     let Ok(state) = sys::file::open_subdirectory(&directory.fd, STATE_DIRECTORY) else { return false };
-    let names = sys::file::names(&state, PREFIX, MAX_SWEPT).unwrap_or_default();
+    let names = sys::file::names(&state, is_spares_name, MAX_SWEPT).unwrap_or_default();
     names.iter().any(|name| sys::file::stat_at(&state, name).is_ok_and(|stat| stat.inode == inode))
 }
 

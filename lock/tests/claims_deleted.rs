@@ -7,7 +7,7 @@ use session_lock::event::{Event, ReleaseOutcome};
 use session_lock::{Loss, LossCause, ReleaseError, TryAcquire};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
+use support::{LONG, Recorder, SHORT, lock_dir, release_deleted, wait_until};
 
 fn count(recorder: &Recorder, wanted: impl Fn(&Event) -> bool) -> usize {
     recorder.events().iter().filter(|event| wanted(event)).count()
@@ -68,10 +68,7 @@ fn a_claim_deleted_within_a_short_hold_is_found_at_the_release() {
     for _ in 0..50 {
         let guard = locks.lock("s").blocking().expect("free");
         std::fs::remove_file(dir.path().join("s.lock")).expect("it was there");
-        match guard.release() {
-            Ok(()) | Err(ReleaseError::Lost { cause: Loss::Deleted, .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
+        release_deleted(guard);
     }
     let restored = count(&recorder, |event| *event == Event::ClaimRestored);
     let lost = count(&recorder, |event| *event == Event::Lost { cause: LossCause::Deleted });

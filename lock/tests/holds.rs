@@ -3,8 +3,9 @@
 
 mod support;
 
-use session_lock::event::{Event, HoldExceeded, ReleaseOutcome};
-use session_lock::{Loss, ReentryError, ReleaseError, TryAcquire};
+use session_lock::event::{Event, HoldExceeded, ReleaseOutcome, Sink};
+use session_lock::{LockDir, Loss, ReentryError, ReleaseError, TryAcquire};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
 
@@ -71,27 +72,30 @@ fn a_hold_that_ends_in_time_is_not_exceeded() {
     assert!(!recorder.events().iter().any(EXCEEDED));
 }
 
+/// Keeps the names of the sessions that were held for too long, in order.
+#[derive(Default)]
+struct Order(Mutex<Vec<String>>);
+
+impl Sink for Order {
+    fn record(&self, session: &str, event: &Event) {
+        if EXCEEDED(event) {
+            self.0.lock().expect("no panic in a sink").push(session.to_owned());
+        }
+    }
+}
+
 #[test]
 fn maximum_holds_of_many_sessions_end_in_order() {
-    let (_dir, locks) = lock_dir();
-    let ends = [5, 3, 1, 4, 2].map(|n| SHORT * n);
-    let guards: Vec<_> = ends
-        .iter()
-        .map(|end| {
-            let name = end.as_millis().to_string();
-            locks.lock(&name).max_hold(*end, HoldExceeded::Release).blocking().expect("free")
-        })
-        .collect();
-    let mut order: Vec<Duration> = Vec::new();
-    wait_until(|| {
-        for (end, guard) in ends.iter().zip(&guards) {
-            if guard.is_lost().is_some() && !order.contains(end) {
-                order.push(*end);
-            }
-        }
-        order.len() == ends.len()
+    let (dir, _) = lock_dir();
+    let order = Arc::new(Order::default());
+    let locks = LockDir::options().sink(order.clone()).open(dir.path()).expect("it can hold locks");
+    let acquire = |name: &str, max_hold| locks.lock(name).max_hold(max_hold, HoldExceeded::Release).blocking();
+    let _guards = ["5", "3", "1", "4", "2"].map(|name| {
+        let nth: u32 = name.parse().expect("a number");
+        acquire(name, SHORT * nth).expect("free")
     });
-    assert!(order.is_sorted(), "{order:?}");
+    wait_until(|| order.0.lock().expect("no panic").len() == 5);
+    assert_eq!(*order.0.lock().expect("no panic"), ["1", "2", "3", "4", "5"]);
 }
 
 #[test]

@@ -104,3 +104,10 @@ fn unsafe_stands_only_at_the_door() {
     }
     assert!(at_the_door > 0, "the test reads the code");
 }
+
+#[test]
+fn paths_are_shown_without_their_control_characters() {
+    for (_, path, code) in sources() {
+        assert!(!code.contains(".display()"), "{}: show the path through shown::shown_path", path.display());
+    }
+}

@@ -141,6 +141,7 @@ async fn acquires_that_wait_end_and_new_ones_are_served() {
 /// The story of the thread, with a real server: PID 1 of its own PID namespace, told to restart by SIGUSR1.
 #[test]
 fn seed_004_a_server_that_is_pid_1_restarts_by_a_signal() {
+    let _alone = ALONE.blocking_lock();
     let (dir, locks) = lock_dir();
     let mut unshare = Command::new("unshare");
     unshare.args(["--pid", "--fork", "--kill-child"]).arg(example("restart").get_program());

@@ -3,7 +3,7 @@
 use super::Attempt;
 use crate::error::LockError;
 use crate::protocol::{Completion, Machine, Operation, Refusal};
-use crate::sys;
+use crate::sys::{self, file::Access};
 use crate::verdict::Probe;
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ impl Attempt {
     /// asked is taken to be so: the lock of another user's claim.
     fn is_in_the_way(&self, refusal: Refusal) -> bool {
         match refusal {
-            Refusal::ForeignArbiter => sys::file::open_reading(&self.directory.fd, &self.session.claim)
+            Refusal::ForeignArbiter => sys::file::open_regular(&self.directory.fd, &self.session.claim, Access::Read)
                 .and_then(|claim| sys::ofd::is_locked(claim, sys::ofd::Range::All))
                 .unwrap_or(true),
             _ => matches!(self.writers(), Ok(Some(Probe::Writer))),

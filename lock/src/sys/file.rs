@@ -31,8 +31,6 @@ pub(crate) enum Kind {
     Device,
 }
 
-const CLAIM: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
-
 const READ_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Opens a directory for `*at` calls only: openat(2), `O_PATH`. Follows symbolic links.
@@ -46,13 +44,32 @@ pub(crate) fn open_subdirectory(dir: impl AsFd, name: &CStr) -> Result<Fd> {
     Fd::open(|| fs::openat(dir, name, flags, Mode::empty()))
 }
 
-/// mkdirat(2), then its group and permissions: neither this process's group nor its umask may keep the others out.
+/// A new directory with this group and these permissions, whatever this process's group and umask are. It gets them before it
+/// gets its name: in between it would keep the others out.
+///
+/// # Errors
+///
+/// `EEXIST` if the name is taken.
 pub(crate) fn make_directory(dir: impl AsFd, name: &CStr, permissions: u32, gid: u32) -> Result<()> {
-    let mode = Mode::from_raw_mode(permissions);
-    fs::mkdirat(&dir, name, mode)?;
-    let group = Some(fs::Gid::from_raw(gid));
-    allowed(fs::chownat(&dir, name, None, group, AtFlags::SYMLINK_NOFOLLOW))?;
-    fs::chmodat(dir, name, mode, AtFlags::empty())
+    let random = u128::from_ne_bytes(random()?);
+    let unnamed = format!("{}-{random:032x}", name.to_string_lossy());
+    fs::mkdirat(&dir, &*unnamed, Mode::RWXU)?;
+    // Through a descriptor, because chmod(2) would follow a link that somebody put there.
+    fs::openat(&dir, &*unnamed, READ_DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
+        .and_then(|made| {
+            allowed(fs::fchown(&made, None, Some(fs::Gid::from_raw(gid))))?;
+            fs::fchmod(made, Mode::from_raw_mode(permissions))
+        })
+        .and_then(|()| match fs::renameat_with(&dir, &*unnamed, &dir, name, fs::RenameFlags::NOREPLACE) {
+            // Not known to the file system. Without the flag only an empty directory is replaced, and whoever has that open
+            // notices.
+            Err(Errno::INVAL) => fs::renameat(&dir, &*unnamed, &dir, name),
+            renamed => renamed,
+        })
+        .inspect_err(|_| {
+            // Best effort: the first failure is the one to tell.
+            fs::unlinkat(&dir, &*unnamed, AtFlags::REMOVEDIR).ok();
+        })
 }
 
 /// A process that is no member of the group may not give a file to it, and is not kept from having the file.
@@ -63,28 +80,75 @@ fn allowed(chown: Result<()>) -> Result<()> {
     }
 }
 
-/// Opens an existing file for reading and writing. Never blocks, follows or creates.
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+    /// Reading, and writing at the end, wherever a write is told to go.
+    Append,
+}
+
+/// Opens a file so that its inode is not reused, and nothing else: openat(2), `O_PATH`. Follows no symbolic link, needs no
+/// permission on the file, and is not noticed by anybody.
+pub(crate) fn pin(dir: impl AsFd, name: &CStr) -> Result<Fd> {
+    Fd::open(|| fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()))
+}
+
+/// Pins the file at a path, and what that file is while the path names it: if it has one link then, that is its only name.
+/// Asked of the pin alone, a link that is removed at the right moment would pass somebody's file off as one without another
+/// name.
 ///
 /// # Errors
 ///
-/// `ELOOP` for a symbolic link, `ENXIO` for a socket, `EISDIR` for a directory, `EAGAIN` while somebody has a lease.
-pub(crate) fn open_existing(dir: impl AsFd, name: &CStr) -> Result<Fd> {
-    Fd::open(|| fs::openat(dir, name, CLAIM | OFlags::RDWR, Mode::empty()))
+/// `ENOENT` also if the path names another file by now.
+pub(crate) fn pin_named(dir: impl AsFd, name: &CStr) -> Result<(Fd, Stat)> {
+    let pinned = pin(&dir, name)?;
+    let named = stat_at(dir, name)?;
+    if stat(&pinned)?.inode == named.inode { Ok((pinned, named)) } else { Err(Errno::NOENT) }
 }
 
-/// As [`open_existing`], with every write at the end of the file.
-pub(crate) fn open_appending(dir: impl AsFd, name: &CStr) -> Result<Fd> {
-    Fd::open(|| fs::openat(dir, name, CLAIM | OFlags::RDWR | OFlags::APPEND, Mode::empty()))
+/// Opens an existing regular file. Never blocks, follows or creates, and never opens anything else: opening a FIFO wakes
+/// whoever waits for its other end, and opening a device may do anything.
+///
+/// # Errors
+///
+/// `ELOOP` for a symbolic link, `EISDIR` for a directory, `ENXIO` for a FIFO, a socket or a device, `EAGAIN` while somebody
+/// has a lease.
+pub(crate) fn open_regular(dir: impl AsFd, name: &CStr, access: Access) -> Result<Fd> {
+    let pinned = pin(&dir, name)?;
+    let stat = stat(&pinned)?;
+    match stat.kind {
+        Kind::Regular => open_pinned(&pinned, &stat, dir, name, access),
+        Kind::Symlink => Err(Errno::LOOP),
+        Kind::Directory => Err(Errno::ISDIR),
+        Kind::Fifo | Kind::Socket | Kind::Device => Err(Errno::NXIO),
+    }
 }
 
-/// Opens an existing file for reading. Never blocks or follows.
-pub(crate) fn open_reading(dir: impl AsFd, name: &CStr) -> Result<Fd> {
-    Fd::open(|| fs::openat(dir, name, CLAIM | OFlags::RDONLY, Mode::empty()))
-}
-
-/// Opens a file so that its inode is not reused, and nothing else: openat(2), `O_PATH`.
-pub(crate) fn pin(dir: impl AsFd, name: &CStr) -> Result<Fd> {
-    Fd::open(|| fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()))
+/// Opens a regular file that is pinned, whatever its path names by now.
+///
+/// # Errors
+///
+/// `EAGAIN` while somebody has a lease; without /proc also `ENOENT` if the path names another file by now.
+pub(crate) fn open_pinned(pinned: &Fd, found: &Stat, dir: impl AsFd, name: &CStr, access: Access) -> Result<Fd> {
+    let flags = OFlags::NONBLOCK
+        | OFlags::CLOEXEC
+        | OFlags::NOCTTY
+        | match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::RDWR,
+            Access::Append => OFlags::RDWR | OFlags::APPEND,
+        };
+    let path = format!("/proc/self/fd/{}", pinned.as_raw_fd());
+    match Fd::open(|| fs::open(&path, flags, Mode::empty())) {
+        // The link leads to the file even if that has no name any more, so /proc is missing or shows another namespace.
+        Err(Errno::NOENT) => {
+            let fd = Fd::open(|| fs::openat(dir, name, flags | OFlags::NOFOLLOW, Mode::empty()))?;
+            if stat(&fd)?.inode == found.inode { Ok(fd) } else { Err(Errno::NOENT) }
+        }
+        opened => opened,
+    }
 }
 
 /// A new file without a name: openat(2), `O_TMPFILE`. It is gone with its last descriptor unless it is [`link`]ed.
@@ -121,17 +185,21 @@ pub(crate) fn link(file: impl AsFd, dir: impl AsFd, name: &CStr) -> Result<()> {
     linked
 }
 
-/// The names in a directory that begin with `prefix`: getdents64(2).
-pub(crate) fn names(dir: impl AsFd, prefix: &str, most: usize) -> Result<Vec<CString>> {
+/// The names in a directory that are `wanted`, at `most` so many: getdents64(2).
+pub(crate) fn names(dir: impl AsFd, wanted: impl Fn(&CStr) -> bool, most: usize) -> Result<Vec<CString>> {
     let entries = fs::Dir::new(fs::openat(dir, c".", READ_DIRECTORY, Mode::empty())?)?;
     let name = |entry: fs::DirEntry| entry.file_name().to_owned();
-    let wanted = |name: &CString| name.to_bytes().starts_with(prefix.as_bytes());
-    Ok(entries.filter_map(|entry| entry.ok().map(name)).filter(wanted).take(most).collect())
+    Ok(entries.filter_map(|entry| entry.ok().map(name)).filter(|name| wanted(name)).take(most).collect())
 }
 
 /// unlinkat(2).
 pub(crate) fn unlink(dir: impl AsFd, name: &CStr) -> Result<()> {
     fs::unlinkat(dir, name, AtFlags::empty())
+}
+
+/// Removes an empty directory: unlinkat(2), `AT_REMOVEDIR`.
+pub(crate) fn remove_directory(dir: impl AsFd, name: &CStr) -> Result<()> {
+    fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
 }
 
 /// fstat(2).

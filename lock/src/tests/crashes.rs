@@ -55,7 +55,7 @@ fn a_file_size_limit_is_an_error_and_not_the_end() {
             setrlimit(Resource::Fsize, Rlimit { current: Some(limit), maximum: Some(limit) }).ok();
             let Ok(locks) = LockDir::open(path) else { return 1 };
             match locks.try_lock("s") {
-                Err(crate::LockError::System(error)) => i32::from(error.source.raw_os_error() != Some(libc::EFBIG)),
+                Err(crate::LockError::System(error)) => i32::from(error.cause.raw_os_error() != Some(libc::EFBIG)),
                 _ => 2,
             }
         });

@@ -2,11 +2,16 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unreachable_pub, reason = "a module of several test binaries")]
 
+pub mod objects;
 pub mod process;
+pub mod sandbox;
+pub mod snapshot;
 
-use session_lock::LockDir;
+use nix::fcntl::{FcntlArg, fcntl};
 use session_lock::event::{Event, Sink};
-use std::path::Path;
+use session_lock::{Guard, LockDir, Loss, ReleaseError};
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -49,6 +54,14 @@ impl Recorder {
     }
 }
 
+/// Releases a hold whose claim somebody has deleted: it was put back, or the release says so.
+pub fn release_deleted(guard: Guard) {
+    match guard.release() {
+        Ok(()) | Err(ReleaseError::Lost { cause: Loss::Deleted, .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// Waits until something is so; fails the test if it never is.
 pub fn wait_until(mut so: impl FnMut() -> bool) {
     let end = Instant::now() + LONG;
@@ -56,4 +69,30 @@ pub fn wait_until(mut so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "it never came to be");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The only arbiter of a directory in which one session was locked.
+pub fn the_arbiter(dir: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(dir.join(".session-lock")).expect("readable");
+    let mut paths = entries.map(|entry| entry.expect("readable").path());
+    paths.find(|path| path.to_string_lossy().contains("/arbiter-")).expect("one")
+}
+
+fn whole_file(kind: i32) -> nix::libc::flock {
+    let kind = i16::try_from(kind).expect("a lock type");
+    nix::libc::flock { l_type: kind, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 }
+}
+
+/// A read lock on the whole file through a read-only descriptor: what anybody can take who may read.
+pub fn read_lock(path: &Path) -> File {
+    let file = File::open(path).expect("readable");
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file(nix::libc::F_RDLCK))).expect("nobody has it locked");
+    file
+}
+
+/// Whether a write lock can be had, which is given back at once.
+pub fn try_write_lock(file: &File) -> bool {
+    let locked = fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(nix::libc::F_WRLCK))).is_ok();
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(nix::libc::F_UNLCK))).expect("unlocked");
+    locked
 }

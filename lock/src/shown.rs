@@ -1,0 +1,50 @@
+//! Text of others as messages show it.
+//!
+//! A path, a name or a payload may hold anything: an escape sequence that recolours a terminal, a line break that forges a
+//! log line, an override that turns the text around. Every `Display` of this crate shows such text through [`shown`].
+
+use std::fmt;
+use std::path::Path;
+
+/// Shows a text with its control, bidirectional and other unprintable characters escaped as in a Rust literal. Quotes,
+/// backslashes and all printable Unicode stay as they are, so that a path can be copied from a message.
+pub(crate) fn shown(text: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| text.chars().try_for_each(|c| show(c, f)))
+}
+
+/// Shows a path; bytes that are no UTF-8 become U+FFFD.
+pub(crate) fn shown_path(path: &Path) -> impl fmt::Display {
+    fmt::from_fn(move |f| path.to_string_lossy().chars().try_for_each(|c| show(c, f)))
+}
+
+fn show(c: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use fmt::Write;
+    if matches!(c, '\'' | '"' | '\\') {
+        return f.write_char(c);
+    }
+    // Behind a letter, where a combining accent is printable.
+    let mut behind_letter = [b'x', 0, 0, 0, 0];
+    let len = 1 + c.encode_utf8(&mut behind_letter[1..]).len();
+    let text = std::str::from_utf8(&behind_letter[..len]).map_err(|_| fmt::Error)?;
+    text.escape_debug().skip(1).try_for_each(|c| f.write_char(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{shown, shown_path};
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    #[test]
+    fn printable_text_stays_and_the_rest_is_escaped() {
+        for text in ["it's \"a\" \\path", "naïve …", "e\u{301}", "日本語", "🦀"] {
+            assert_eq!(shown(text).to_string(), text);
+        }
+        assert_eq!(
+            shown("a\x1b[31m\n\u{202e}\u{9b}\u{200b}\0").to_string(),
+            "a\\u{1b}[31m\\n\\u{202e}\\u{9b}\\u{200b}\\0"
+        );
+        assert_eq!(shown_path(Path::new(OsStr::from_bytes(b"a\xff\x07"))).to_string(), "a\u{fffd}\\u{7}");
+    }
+}
