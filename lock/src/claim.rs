@@ -3,13 +3,16 @@
 use crate::directory::Directory;
 use crate::error::{LockError, SystemError};
 use crate::name::Session;
-use crate::payload::{ArbiterId, FORMAT, MAX_CLAIM_LEN, Payload};
+use crate::payload::{ArbiterId, Content, FORMAT, MAX_CLAIM_LEN, Payload};
 use crate::protocol::{Completion, Inode};
+use crate::spare;
 use crate::sys::file::{Kind, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
 
 /// Why a file with a second name is refused, unless it is a claim of this crate: that may be a spare, or in a backup.
-pub(crate) const ANOTHER_LINK: &str = "a file with another hard link";
+const ANOTHER_LINK: &str = "a file with another hard link";
+const SYMLINK: &str = "a symbolic link";
+const DIRECTORY: &str = "a directory";
 
 /// A claim that this process has open, locked or not.
 #[derive(Debug)]
@@ -90,35 +93,65 @@ pub(crate) fn unlink(directory: &Directory, session: &Session) -> Result<Complet
 /// Opens what is at the path, if it may be a claim. `Err(completion)` inside `Ok` tells why there is nothing to open.
 pub(crate) fn open(directory: &Directory, session: &Session) -> Result<Result<Claim, Completion>, LockError> {
     let not_a_claim = |found| LockError::NotAClaim { path: directory.claim_path(session), found };
-    let fd = match open_between_leases(directory, session) {
+    let fd = match between_leases(|| sys::file::open_existing(&directory.fd, &session.claim)) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(Err(Completion::Gone)),
         Err(Errno::AGAIN) => return Ok(Err(Completion::Busy)),
         Err(Errno::ACCESS | Errno::PERM) => return Ok(Err(Completion::Unknown)),
-        Err(Errno::LOOP) => return Err(not_a_claim("a symbolic link")),
-        Err(Errno::ISDIR) => return Err(not_a_claim("a directory")),
+        Err(Errno::LOOP) => return Err(not_a_claim(SYMLINK)),
+        Err(Errno::ISDIR) => return Err(not_a_claim(DIRECTORY)),
         Err(Errno::NXIO | Errno::NODEV) => return Err(not_a_claim("a socket or a device")),
         Err(errno) => return Err(directory.failed("open the claim", session, errno).into()),
     };
     let stat = sys::file::stat(&fd).map_err(|errno| directory.failed("look at the claim", session, errno))?;
-    match stat {
-        Stat { kind, .. } if kind != Kind::Regular => Err(not_a_claim("a FIFO or a device")),
-        Stat { links: 0, .. } => Ok(Err(Completion::Gone)),
-        Stat { uid, .. } if !directory.accepts_owner(uid) => Err(not_a_claim("a file of another user")),
-        Stat { size, .. } if size > MAX_CLAIM_LEN as u64 => Err(not_a_claim("a file of more than 4 KiB")),
-        Stat { inode, size, links, .. } => Ok(Ok(Claim { fd, inode, size, links, spare: false, reusable: false })),
+    if stat.links == 0 {
+        return Ok(Err(Completion::Gone));
+    }
+    if let Some(found) = unacceptable(directory, &stat) {
+        return Err(not_a_claim(found));
+    }
+    let Stat { inode, size, links, .. } = stat;
+    Ok(Ok(Claim { fd, inode, size, links, spare: false, reusable: false }))
+}
+
+/// What a file is that cannot be a claim, before it is read.
+pub(crate) fn unacceptable(directory: &Directory, stat: &Stat) -> Option<&'static str> {
+    match stat.kind {
+        Kind::Symlink => Some(SYMLINK),
+        Kind::Directory => Some(DIRECTORY),
+        Kind::Socket => Some("a socket or a device"),
+        Kind::Fifo | Kind::Device => Some("a FIFO or a device"),
+        Kind::Regular if !directory.accepts_owner(stat.uid) => Some("a file of another user"),
+        Kind::Regular if stat.size > MAX_CLAIM_LEN as u64 => Some("a file of more than 4 KiB"),
+        Kind::Regular => None,
     }
 }
 
 /// Somebody's probe holds a lease for about a microsecond, and an open that meets it gets `EAGAIN`.
-fn open_between_leases(directory: &Directory, session: &Session) -> sys::Result<Fd> {
+pub(crate) fn between_leases(open: impl Fn() -> sys::Result<Fd>) -> sys::Result<Fd> {
     for _ in 0..16 {
-        match sys::file::open_existing(&directory.fd, &session.claim) {
+        match open() {
             Err(Errno::AGAIN) => std::thread::yield_now(),
             result => return result,
         }
     }
     Err(Errno::AGAIN)
+}
+
+/// What a file that was read is, if it is no claim after all.
+pub(crate) fn unacceptable_content(
+    directory: &Directory,
+    content: &Content,
+    links: u64,
+    inode: Inode,
+) -> Option<&'static str> {
+    match content {
+        Content::NotAClaim => Some("its content is not what a lock writes"),
+        content if links == 1 || content.is_ours() => None,
+        // After a power loss a spare may have lost what was written.
+        Content::Empty | Content::Torn if spare::is_spare(directory, inode) => None,
+        _ => Some(ANOTHER_LINK),
+    }
 }
 
 /// What this process writes into its claims.

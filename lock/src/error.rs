@@ -1,6 +1,6 @@
 //! Errors: one enum per operation, each with the path and, where there is one, the way out.
 
-use crate::holder::Holder;
+use crate::inspection::Inspection;
 use crate::name::NameError;
 use std::io;
 use std::path::PathBuf;
@@ -70,14 +70,14 @@ pub enum LockError {
         len: usize,
     },
     /// The deadline passed while somebody else held the lock.
-    #[error("{} is still locked after {waited:?}, by {holder}", path.display())]
+    #[error("{} is still locked after {waited:?}: {found}", path.display())]
     Timeout {
         /// The claim.
         path: PathBuf,
         /// How long this acquire waited.
         waited: Duration,
-        /// Who held the lock at the end.
-        holder: Box<Holder>,
+        /// What was in the way at the end. Who waits in the kernel's queue was not asked.
+        found: Box<Inspection>,
     },
     /// Something that no lock wrote is at the claim's path. It was not touched.
     #[error("{} is not a lock file: {found}; nothing was changed. Move it away, or use another session name", path.display())]
@@ -111,6 +111,39 @@ pub enum ReleaseError {
     #[error("the lock belongs to the parent of this forked process")]
     Forked,
     /// A system call failed; the claim may still be there, and the next acquire reclaims it.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// Why a directory's locks cannot be inspected. What cannot be read of one lock is no error, but
+/// [`crate::State::Unknown`].
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// The name cannot name a session.
+    #[error("{name:?} cannot name a session")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why not.
+        source: NameError,
+    },
+    /// The process was forked after the directory was opened; open the directory again in the child.
+    #[error("the directory was opened before a fork; the child has to open it again")]
+    Forked,
+    /// The directory cannot be listed.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// Why a directory was not swept. What goes wrong with one claim is told in [`crate::Swept`].
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SweepError {
+    /// The process was forked after the directory was opened; open the directory again in the child.
+    #[error("the directory was opened before a fork; the child has to open it again")]
+    Forked,
+    /// The directory cannot be listed, or a thread cannot be started.
     #[error(transparent)]
     System(#[from] SystemError),
 }

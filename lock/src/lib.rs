@@ -71,10 +71,14 @@ mod dir;
 mod directory;
 pub mod error;
 pub mod event;
+mod evidence;
 mod guard;
 mod hold;
 mod holder;
+mod inspect;
+mod inspection;
 mod lock;
+mod look;
 mod name;
 pub mod payload;
 mod process;
@@ -82,6 +86,7 @@ pub mod protocol;
 mod queue;
 mod request;
 mod spare;
+mod sweep;
 mod sys;
 #[cfg(test)]
 mod tests;
@@ -90,12 +95,14 @@ mod waiters;
 mod watch;
 
 pub use dir::{DEFAULT_GRACE, LockDir, Options, TryAcquire};
-pub use error::{LockError, OpenError, ReleaseError};
+pub use error::{InspectError, LockError, OpenError, ReleaseError, SweepError};
 pub use guard::{Guard, Lost};
 pub use holder::{Holder, HolderKind};
+pub use inspection::{Inspection, State, Waiters, Waiting};
 pub use lock::{Acquire, Lock};
 pub use name::{MAX_NAME_LEN, NameError};
 pub use protocol::LossCause;
+pub use sweep::{Kept, Sweep, SweepOutcome, Sweeping, Swept, SweptClaim};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -7,10 +7,11 @@ use crate::error::{LockError, SystemError};
 use crate::event::{Event, NoSink, NotAcquired, Sink};
 use crate::hold::Hold;
 use crate::holder::Holder;
+use crate::look::Look;
 use crate::name::Session;
 use crate::payload::{ArbiterId, Payload};
 use crate::protocol::Operation;
-use crate::queue::{Delivery, Waiter};
+use crate::queue::{Asked, Delivery, Waiter};
 use crate::sys;
 use std::sync::Arc;
 use std::task::Waker;
@@ -34,6 +35,10 @@ impl Request {
 
     pub(crate) fn payload(&self, arbiter: ArbiterId, token: u64) -> Payload {
         claim::payload(&self.directory, arbiter, token, self.label.as_deref(), None)
+    }
+
+    fn asked(&self) -> Asked {
+        Asked { label: self.label.clone(), since: self.started }
     }
 
     fn waited(&self) -> Duration {
@@ -78,7 +83,7 @@ impl Pending {
         loop {
             let delivery = match &self.stage {
                 Stage::Ended => unreachable!("a request is not polled after its end"),
-                Stage::Start => match self.request.directory.queues.take_or_wait(self.request.session.range) {
+                Stage::Start => match self.take_or_wait() {
                     None => Delivery::Turn,
                     Some(waiter) => {
                         self.stage = Stage::Waiting(waiter);
@@ -105,6 +110,11 @@ impl Pending {
         }
     }
 
+    fn take_or_wait(&self) -> Option<Arc<Waiter>> {
+        let request = &self.request;
+        request.directory.queues.take_or_wait(request.session.range, || request.asked())
+    }
+
     /// Runs the attempt; if it has to wait, a thread does the waiting, and this becomes the first waiter for it.
     fn advance(&mut self, mut attempt: Box<Attempt>) -> Option<Result<Arc<Hold>, LockError>> {
         let range = self.request.session.range;
@@ -119,7 +129,7 @@ impl Pending {
             Ok(Progress::Held(held)) => Some(Ok(Hold::begin(&self.request, held))),
             Ok(Progress::Blocked(operation)) => {
                 let directory = Arc::clone(&self.request.directory);
-                self.stage = Stage::Waiting(directory.queues.wait_first(range, &attempt.parker));
+                self.stage = Stage::Waiting(directory.queues.wait_first(range, &attempt.parker, self.request.asked()));
                 if let Err(error) = wait_in_thread(attempt, operation) {
                     self.give_up();
                     return Some(Err(self.error(error.into())));
@@ -171,7 +181,7 @@ impl Pending {
         LockError::Timeout {
             path: request.directory.claim_path(&request.session),
             waited: request.waited(),
-            holder: Box::new(request.directory.holder(&request.session)),
+            found: Box::new(Look::short(&request.directory).at(&request.session)),
         }
     }
 
@@ -270,7 +280,8 @@ fn use_grace(mut attempt: Box<Attempt>) {
     }
 }
 
-fn abandon(attempt: Box<Attempt>) {
+/// Ends an attempt, and passes its turn on.
+pub(crate) fn abandon(attempt: Box<Attempt>) {
     let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
     drop(attempt);
     directory.queues.pass_on(range);

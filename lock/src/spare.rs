@@ -57,7 +57,7 @@ impl Spare {
         }
         match open_state_directory(directory) {
             Ok(Some(state)) => {
-                sweep(&state).ok();
+                sweep(&state, Mode::Remove).ok();
                 let spare = sys::file::link(&claim.fd, &state, &name(directory)).is_ok();
                 Claim { spare, fd: claim.fd.at_least(ABOVE_ARBITERS), ..claim }
             }
@@ -89,9 +89,23 @@ fn name(directory: &Directory) -> CString {
     CString::new(format!("{PREFIX}{nonce:032x}")).expect("hex digits are no NUL bytes")
 }
 
+/// Whether a sweep removes what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Remove,
+    Count,
+}
+
+/// As [`sweep`], in the directory's state directory if there is one. Best effort: what cannot be removed is left.
+pub(crate) fn sweep_in(directory: &Directory, mode: Mode) -> usize {
+    let state = sys::file::open_subdirectory(&directory.fd, STATE_DIRECTORY);
+    state.and_then(|state| sweep(&state, mode)).unwrap_or(0)
+}
+
 /// Removes the spares of dead processes: those that nobody has locked. One that is still some session's claim stays until
-/// that is reclaimed.
-fn sweep(state: &Fd) -> sys::Result<()> {
+/// that is reclaimed. Returns how many there were.
+pub(crate) fn sweep(state: &Fd, mode: Mode) -> sys::Result<usize> {
+    let mut found = 0;
     for name in sys::file::names(state, PREFIX, MAX_SWEPT)? {
         let Ok(fd) = sys::file::open_existing(state, &name) else { continue };
         let stat = sys::file::stat(&fd)?;
@@ -99,10 +113,13 @@ fn sweep(state: &Fd) -> sys::Result<()> {
             && stat.links == 1
             && ofd::try_lock(&fd, ofd::Range::All) == Ok(ofd::Attempted::Locked)
         {
-            unlink_if(state, &name, &fd)?;
+            if mode == Mode::Remove {
+                unlink_if(state, &name, &fd)?;
+            }
+            found += 1;
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Whether this file has a spare's name.
