@@ -4,9 +4,11 @@
 
 mod crashes;
 mod forks;
+mod inspections;
 mod seeds;
 mod spares;
 mod strangers;
+mod sweeps;
 
 use crate::dir::LockDir;
 use crate::directory::Directory;
