@@ -194,7 +194,8 @@ impl fmt::Display for Waiters {
     }
 }
 
-fn because(reason: Reason) -> &'static str {
+/// What became of an owner, in words.
+pub(crate) fn because(reason: Reason) -> &'static str {
     match reason {
         Reason::OwnerExited => "its owner has ended without a release",
         Reason::DeadPid => "its process has ended",

@@ -42,6 +42,27 @@
 //! - Exclusion when the claim *and* the state directory `.session-lock` are deleted within one hold.
 //! - An older peer that is stopped between closing and unlinking for longer than the grace.
 //!
+//! # Looking and cleaning up
+//!
+//! [`LockDir::inspect`] and [`LockDir::inspect_all`] say what state a lock is in, who holds it and who waits, without changing
+//! anything. [`LockDir::sweep`] removes what dead owners left; it is never needed, because an acquire takes a dead owner's
+//! claim over by itself.
+//!
+//! ```
+//! # use session_lock::{LockDir, State};
+//! # let sessions = tempfile::tempdir()?;
+//! # let locks = LockDir::open(sessions.path())?;
+//! # let _guard = locks.lock("42.jsonl").blocking()?;
+//! for lock in locks.inspect_all()? {
+//!     println!("{lock}"); // 42.jsonl is held by this process, pid 4711 on …
+//!     assert_eq!(lock.state, State::Held);
+//! }
+//! for claim in locks.sweep().blocking()?.claims {
+//!     println!("{claim}"); // 42.jsonl: kept: somebody holds it, or is acquiring it
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Processes
 //!
 //! A `SIGKILL` frees every lock of the process at once. A stopped process keeps its locks. A forked child holds nothing:

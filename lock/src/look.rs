@@ -99,7 +99,11 @@ impl<'a> Look<'a> {
                 Round::Changed => {}
                 Round::Passing(_) if passing < PASSING_ROUNDS => {
                     passing += 1;
-                    sys::clock::pause(PASSING);
+                    match self.depth {
+                        // The deadline of an acquire has passed, perhaps on an executor's thread.
+                        Depth::Short => std::thread::yield_now(),
+                        Depth::Full => sys::clock::pause(PASSING),
+                    }
                 }
                 Round::Settled(finding) | Round::Passing(finding) => return self.inspection(session, finding),
             }

@@ -2,7 +2,9 @@
 
 use crate::error::LockError;
 use crate::holder::Holder;
+use crate::inspection::because;
 use crate::verdict::Reason;
+use std::fmt;
 
 /// What a sweep did, or in a dry run what it would have done.
 #[derive(Debug)]
@@ -14,7 +16,7 @@ pub struct Swept {
     pub spares: usize,
 }
 
-/// What became of one claim.
+/// What became of one claim. [`Display`](fmt::Display) gives one line of words, in which what others wrote is escaped.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SweptClaim {
@@ -62,4 +64,29 @@ pub enum Kept {
     Gone,
     /// Something went wrong with it.
     Failed(Box<LockError>),
+}
+
+impl fmt::Display for SweptClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name.escape_debug())?;
+        match &self.outcome {
+            SweepOutcome::Removed { reason, from } => write!(f, "removed, left by {from}: {}", because(*reason)),
+            SweepOutcome::Kept { why } => write!(f, "kept: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "somebody holds it, or is acquiring it",
+            Self::WriterAlive => "somebody has it open for writing",
+            Self::ForeignArbiter => "it is locked by a holder from before the state directory was removed",
+            Self::Grace => "its grace has not passed",
+            Self::Unknown => "whether its owner lives cannot be told from here",
+            Self::NotAClaim(found) => return write!(f, "no lock file, but {}", found.escape_debug()),
+            Self::Gone => "it was gone already",
+            Self::Failed(error) => return write!(f, "{error}"),
+        })
+    }
 }

@@ -403,6 +403,44 @@ fn a_request_from_another_pid_namespace_is_counted() {
     assert_eq!(exit_code(outside), Some(0), "it was served");
 }
 
+/// On an overlay of two file systems stat(2) gives another device than /proc/locks. Run by itself it mounts one, and runs
+/// itself on it.
+#[test]
+fn a_request_on_overlayfs_is_counted() {
+    const ON: &str = "SESSION_LOCK_TEST_OVERLAY";
+    const MOUNT: &str = "mount -t tmpfs none \"$1\" && mkdir \"$1/upper\" \"$1/work\" \"$1/merged\" && mount -t overlay none -o \
+                         \"lowerdir=$2,upperdir=$1/upper,workdir=$1/work\" \"$1/merged\" && mkdir \"$1/merged/s\" || exit 77";
+    if let Some(path) = std::env::var_os(ON) {
+        let (one, other) = (stranger(path.as_ref()), stranger(path.as_ref()));
+        let guard = one.lock("s").blocking().expect("free");
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| other.lock("s").timeout(LONG).blocking().expect("released").release());
+            wait_until(|| look(&one).waiters.parked == Some(1));
+            drop(guard);
+            waiter.join().expect("no panic").expect("released");
+        });
+        return;
+    }
+    let [mounts, lower] = [(); 2].map(|()| tempfile::tempdir().expect("a temporary directory"));
+    let script = format!("{MOUNT}; exec \"$0\" --exact tests::inspections::a_request_on_overlayfs_is_counted");
+    let run = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .arg(std::env::current_exe().expect("this program"))
+        .args([mounts.path(), lower.path()])
+        .env(ON, mounts.path().join("merged/s"))
+        .output();
+    match run.map(|output| (output.status.code(), output)) {
+        Ok((Some(0), output)) => assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}"),
+        Err(_) | Ok((Some(1 | 77), _)) if !is_root() => skipped_overlay(),
+        Err(_) | Ok((Some(77), _)) => skipped_overlay(),
+        Ok((_, output)) => panic!("{output:?}"),
+    }
+}
+
+fn skipped_overlay() {
+    eprintln!("skipped: a_request_on_overlayfs_is_counted: needs root, unshare(1) and overlayfs");
+}
+
 #[test]
 fn all_sessions_sorted_and_nothing_else() {
     let (dir, locks, _) = strangers();
@@ -427,6 +465,22 @@ fn an_inherited_directory_says_forked() {
         i32::from(!(one && matches!(locks.inspect_all(), Err(InspectError::Forked))))
     });
     assert_eq!(exit_code(child), Some(0));
+}
+
+/// Who waited in vain is told who holds, where, since when, and why that is in the way.
+#[test]
+fn a_timeout_tells_why() {
+    let (_dir, one, other) = strangers();
+    let _guard = one.lock("s").label("run\n17").blocking().expect("free");
+    let error = other.lock("s").timeout(SHORT).blocking().expect_err("held");
+    let words = error.to_string();
+    assert!(words.contains("s.lock is still locked after") && words.contains("s is held by this process"), "{words}");
+    assert!(
+        words.contains(r#""run\n17""#) && words.contains(", since 2") && words.contains("its claim is locked"),
+        "{words}"
+    );
+    let LockError::Timeout { found, .. } = error else { panic!("{words}") };
+    assert_eq!((found.state, found.waiters.parked), (State::Held, None));
 }
 
 /// Looks in a loop beside acquires of two processes: every one succeeds, and every look says what can be.

@@ -183,6 +183,10 @@ fn a_dry_run_changes_nothing_and_tells_what_would_be() {
     assert_eq!(before, snapshot(path));
     let swept = locks.sweep().blocking().expect("listed");
     assert_eq!(outcomes(&foreseen), outcomes(&swept));
+    let words: Vec<_> = swept.claims.iter().map(ToString::to_string).collect();
+    let removed = format!("{}: removed, left by a process that uses another lock, pid {}", name(0), dead_pid());
+    assert!(words.iter().any(|words| words.starts_with(&removed)), "{words:?}");
+    assert!(words.contains(&"yarn: kept: no lock file, but its content is not what a lock writes".to_owned()));
     let both = foreseen.claims.iter().zip(&swept.claims);
     assert!(both.clone().all(|(one, other)| one.name == other.name), "sorted by name");
     let expected = [
