@@ -5,6 +5,8 @@
 mod crashes;
 mod forks;
 mod inspections;
+mod namespaces;
+mod scale;
 mod seeds;
 mod spares;
 mod strangers;

@@ -3,28 +3,25 @@
 use super::{GRACE, LONG, exit_code, kill, stranger, strangers, wait_until};
 use crate::event::{Event, Sink};
 use crate::name::Session;
-use crate::payload::{Content, Payload};
+use crate::payload::Payload;
 use crate::sys::fork::in_child;
 use crate::sys::ofd;
 use crate::verdict::Reason;
-use crate::{Guard, Kept, LockDir, LockError, State, SweepError, SweepOutcome, Swept};
+use crate::{Kept, LockDir, LockError, State, SweepError, SweepOutcome, Swept};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::future::IntoFuture;
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-const MANY: usize = 10_000;
-
-fn name(number: usize) -> String {
+pub(super) fn name(number: usize) -> String {
     format!("session-{number:05}.jsonl")
 }
 
-fn claim(dir: &Path, number: usize) -> std::path::PathBuf {
+pub(super) fn claim(dir: &Path, number: usize) -> std::path::PathBuf {
     dir.join(name(number) + ".lock")
 }
 
@@ -39,7 +36,7 @@ fn dead_pid() -> u32 {
 }
 
 /// Claims of an older peer that was killed.
-fn leave_older(dir: &Path, numbers: std::ops::Range<usize>) {
+pub(super) fn leave_older(dir: &Path, numbers: std::ops::Range<usize>) {
     let payload = format!(r#"{{"pid":{},"createdAt":"2026-02-01T10:00:00.000Z","starttime":42}}"#, dead_pid());
     for number in numbers {
         fs::write(claim(dir, number), &payload).expect("written");
@@ -47,7 +44,7 @@ fn leave_older(dir: &Path, numbers: std::ops::Range<usize>) {
 }
 
 /// Claims as a killed process of this crate leaves them: backed by this directory's arbiters, and not locked.
-fn leave_own(locks: &LockDir, numbers: std::ops::Range<usize>) {
+pub(super) fn leave_own(locks: &LockDir, numbers: std::ops::Range<usize>) {
     let directory = &locks.directory;
     for number in numbers {
         let session = Session::new(&name(number)).expect("valid");
@@ -58,19 +55,13 @@ fn leave_own(locks: &LockDir, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// Every claim of a large sweep wants a descriptor; where the limit cannot be raised there are more batches.
-fn raise_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("up to the hard limit");
-}
-
-fn claims_left(dir: &Path) -> usize {
+pub(super) fn claims_left(dir: &Path) -> usize {
     let names = fs::read_dir(dir).expect("readable").map(|entry| entry.expect("readable").file_name());
     names.filter(|name| name.to_string_lossy().ends_with(".lock")).count()
 }
 
 /// How often each outcome, in words.
-fn outcomes(swept: &Swept) -> BTreeMap<String, usize> {
+pub(super) fn outcomes(swept: &Swept) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for claim in &swept.claims {
         let outcome = match &claim.outcome {
@@ -82,7 +73,7 @@ fn outcomes(swept: &Swept) -> BTreeMap<String, usize> {
     counts
 }
 
-fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usize> {
+pub(super) fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usize> {
     expected.into_iter().map(|(outcome, count)| (outcome.to_owned(), count)).collect()
 }
 
@@ -93,70 +84,6 @@ impl Sink for Recorder {
     fn record(&self, _session: &str, event: &Event) {
         self.0.lock().expect("no test panics in a sink").push(event.clone());
     }
-}
-
-#[test]
-fn ten_thousand_claims_of_an_older_peer() {
-    raise_limit();
-    let (dir, locks, _) = strangers();
-    leave_older(dir.path(), 0..MANY);
-    let swept = locks.sweep().blocking().expect("listed");
-    assert_eq!(outcomes(&swept), counts([("removed DeadPid", MANY)]));
-    assert_eq!(claims_left(dir.path()), 0);
-}
-
-#[test]
-fn ten_thousand_claims_of_this_crate_need_no_grace() {
-    let (dir, locks, other) = strangers();
-    leave_own(&other, 0..MANY);
-    let endless = LockDir { grace: Duration::MAX, ..locks };
-    let swept = endless.sweep().blocking().expect("listed");
-    assert_eq!(outcomes(&swept), counts([("removed OwnerExited", MANY)]));
-    assert_eq!(claims_left(dir.path()), 0);
-}
-
-/// A tenth of the claims is held again, by this crate in another process's view and as an older peer holds, some of it
-/// while the sweep waits for the grace.
-#[test]
-fn the_claims_of_living_owners_are_not_touched() {
-    raise_limit();
-    let (dir, locks, other) = strangers();
-    let path = dir.path();
-    leave_older(path, 0..MANY);
-    let older = |number: usize| {
-        fs::remove_file(claim(path, number)).ok();
-        let mut file = File::create_new(claim(path, number)).ok()?;
-        file.write_all(b"{\"pid\":1}").expect("written");
-        Some((number, file))
-    };
-    let mut guards: Vec<Guard> = Vec::new();
-    for number in (0..MANY).step_by(20) {
-        fs::remove_file(claim(path, number)).expect("there");
-        guards.push(other.lock(&name(number)).timeout(LONG).blocking().expect("free"));
-    }
-    let mut files: Vec<_> = (10..MANY / 2).step_by(20).filter_map(older).collect();
-    let swept = std::thread::scope(|scope| {
-        let sweeping = scope.spawn(|| locks.sweep().blocking().expect("listed"));
-        // The older peer's owners that were slow to unlink, and their successors.
-        files.extend((MANY / 2 + 10..MANY).step_by(20).filter_map(older));
-        sweeping.join().expect("no panic")
-    });
-    assert_eq!((guards.len(), files.len() > MANY / 40), (MANY / 20, true));
-    for guard in &guards {
-        let content = fs::read(path.join(guard.session().to_owned() + ".lock")).expect("the claim is there");
-        let content = Content::classify(&content);
-        assert_eq!(content.payload().and_then(|payload| payload.token), Some(guard.token()));
-        assert_eq!(guard.is_lost(), None);
-    }
-    for (number, file) in &files {
-        let (open, named) = (crate::sys::file::stat(file), fs::metadata(claim(path, *number)));
-        let named = std::os::unix::fs::MetadataExt::ino(&named.expect("the claim is there"));
-        assert_eq!(open.expect("open").inode.ino, named, "{number} is another file");
-        assert_eq!(fs::read(claim(path, *number)).expect("readable"), b"{\"pid\":1}");
-    }
-    let removed = |claim: &&crate::SweptClaim| matches!(claim.outcome, SweepOutcome::Removed { .. });
-    assert!(swept.claims.iter().filter(removed).count() >= MANY - MANY / 10);
-    assert_eq!(claims_left(path), guards.len() + files.len());
 }
 
 #[test]
@@ -389,4 +316,21 @@ fn an_empty_directory_stays_empty_and_a_fork_says_so() {
     assert_eq!(locks.inspect("s").expect("valid").state, State::Free);
     let child = in_child(|| i32::from(!matches!(locks.sweep().blocking(), Err(SweepError::Forked))));
     assert_eq!(exit_code(child), Some(0));
+}
+
+/// A sweep that is killed while it waits for the grace leaves the claims as they were, and nothing locked.
+#[test]
+fn a_sweep_that_is_killed_leaves_what_it_had_not_swept() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path();
+    leave_older(path, 0..20);
+    let sweeping = in_child(|| {
+        let locks = LockDir { grace: LONG, ..stranger(path) };
+        i32::from(locks.sweep().blocking().is_err())
+    });
+    wait_until(|| range_is_locked(path, &name(19)));
+    kill(sweeping);
+    assert_eq!(claims_left(path), 20);
+    let swept = stranger(path).sweep().blocking().expect("listed");
+    assert_eq!(outcomes(&swept), counts([("removed DeadPid", 20)]));
 }
