@@ -20,7 +20,7 @@ use crate::protocol::{Operation, Refusal};
 use crate::queue::Parker;
 use crate::request::{Request, abandon};
 use crate::spare::Mode;
-use crate::sys;
+use crate::sys::{self, Errno};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -30,6 +30,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 pub use outcome::{Kept, SweepOutcome, Swept, SweptClaim};
+
+/// An acquire has at most this many descriptors open at once.
+const FEW: usize = 8;
 
 /// A sweep that has not begun.
 ///
@@ -223,7 +226,14 @@ impl Sweeper {
                 room = self::room();
             }
             let session = Arc::new(session);
-            match self.begin(&session) {
+            let mut advanced = self.begin(&session);
+            if !pinned.is_empty() && is_starved(&advanced) {
+                // The application has opened more meanwhile. What is pinned gives way, and the claim has another try.
+                self.end_graces(&mut pinned, &mut claims);
+                room = self::room();
+                advanced = self.begin(&session);
+            }
+            match advanced {
                 Advanced::Ended(outcome) => claims.push(swept(&session.name, outcome)),
                 Advanced::Grace(turn) => pinned.push(turn),
             }
@@ -328,7 +338,22 @@ fn foreseen(found: Inspection) -> SweepOutcome {
 
 /// How many claims may be pinned at once: a quarter of what is left stays with the application.
 fn room() -> usize {
-    (sys::fd::left() / 4 * 3).max(1)
+    sys::fd::left() / 4 * 3
+}
+
+/// Whether it failed because the process has no descriptor left. The writer probe says that as unknown.
+fn is_starved(advanced: &Advanced) -> bool {
+    let Advanced::Ended(SweepOutcome::Kept { why }) = advanced else { return false };
+    match why {
+        Kept::Unknown => sys::fd::left() < FEW,
+        Kept::Failed(error) => match &**error {
+            LockError::System(SystemError { source, .. }) => {
+                matches!(Errno::from_io_error(source), Some(Errno::MFILE | Errno::NFILE))
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 fn kept(why: Kept) -> SweepOutcome {

@@ -59,6 +59,6 @@ impl Drop for Fd {
 pub(crate) fn left() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-    limit.saturating_sub(open)
+    // Reading it takes a descriptor as well.
+    std::fs::read_dir("/proc/self/fd").map_or(0, |open| limit.saturating_sub(open.count()))
 }

@@ -188,6 +188,45 @@ fn few_descriptors_make_batches() {
     assert_eq!(claims_left(path), 0);
 }
 
+/// An application that opens files while the sweep pins claims.
+#[derive(Default)]
+struct Hungry(Mutex<Vec<File>>);
+
+impl Sink for Hungry {
+    fn record(&self, _session: &str, event: &Event) {
+        if let (Event::ReclaimRefused { .. }, Ok(file)) = (event, File::open("/dev/null")) {
+            self.0.lock().expect("no test panics in a sink").push(file);
+        }
+    }
+}
+
+/// The last descriptor may go to somebody else. Then the pinned claims give way, and the sweep goes on.
+#[test]
+fn descriptors_that_run_out_make_a_batch_as_well() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path();
+    leave_older(path, 0..120);
+    let sweeping = in_child(|| {
+        let limit = getrlimit(Resource::Nofile);
+        let few = Rlimit { current: Some(210), ..limit };
+        if setrlimit(Resource::Nofile, few).is_err() {
+            return 1;
+        }
+        let hungry = Arc::new(Hungry::default());
+        let sink = Arc::clone(&hungry) as Arc<dyn Sink>;
+        let locks = LockDir { grace: GRACE / 10, sink, ..stranger(path) };
+        let Ok(swept) = locks.sweep().blocking() else { return 2 };
+        // With not one descriptor left, the first claim of a batch cannot be opened again after its grace.
+        let removed = |claim: &&crate::SweptClaim| matches!(claim.outcome, SweepOutcome::Removed { .. });
+        i32::from(swept.claims.iter().filter(removed).count() < 110) * 3
+    });
+    assert_eq!(exit_code(sweeping), Some(0));
+    let left = claims_left(path);
+    let swept = stranger(path).sweep().blocking().expect("listed");
+    assert_eq!(outcomes(&swept).get("removed DeadPid").copied().unwrap_or(0), left, "nothing stayed locked");
+    assert_eq!(claims_left(path), 0);
+}
+
 /// What fails in the middle passes its turn on: the next acquire is not kept waiting.
 #[test]
 fn a_failure_is_told_and_leaves_nothing_locked() {
