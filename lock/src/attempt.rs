@@ -12,16 +12,15 @@ use crate::claim::{self, Claim};
 use crate::directory::Directory;
 use crate::error::{LockError, REMOVED_AGAIN, SystemError};
 use crate::event::Event;
+use crate::evidence;
 use crate::holder::Holder;
 use crate::name::Session;
 use crate::payload::{Content, MAX_CLAIM_LEN};
 use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Standing, Step};
 use crate::queue::Parker;
 use crate::request::Request;
-use crate::spare;
-use crate::sys::file::Access;
 use crate::sys::{self, Errno, Fd, ofd::Attempted};
-use crate::verdict::{self, OwnerProcess, Probe};
+use crate::verdict::{self, OwnerProcess, Probe, Reason};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,11 +55,16 @@ pub(crate) enum Progress {
     Blocked(Operation),
 }
 
+/// Why a claim was taken over, and from whom.
+pub(crate) type Reclaimed = (Reason, Box<Holder>);
+
 /// What a finished attempt hands over.
 pub(crate) struct Held {
     pub(crate) arbiter: Arc<Arbiter>,
     pub(crate) claim: Claim,
     pub(crate) token: u64,
+    /// Whose claim it took over, and why that could be, if it did.
+    pub(crate) reclaimed: Option<Reclaimed>,
 }
 
 impl Attempt {
@@ -105,8 +109,8 @@ impl Attempt {
     }
 
     fn held(&mut self, acquired: Acquired, request: &Request) -> Held {
-        let token = match acquired {
-            Acquired::Fresh { token } => token,
+        let (token, reclaimed) = match acquired {
+            Acquired::Fresh { token } => (token, None),
             Acquired::Reclaimed { token, from } => {
                 let asker = &self.directory.process.asker();
                 let owner = match from {
@@ -114,16 +118,16 @@ impl Attempt {
                     Standing::Foreign => self.owner_process(),
                 };
                 let reason = verdict::reason(from, &self.content, asker, owner);
-                let from = Holder::of(&self.content, asker);
-                request.record(&Event::Reclaimed { reason, from: Some(Box::new(from)) });
-                token
+                let from = Box::new(Holder::of(&self.content, asker));
+                request.record(&Event::Reclaimed { reason, from: Some(from.clone()) });
+                (token, Some((reason, from)))
             }
         };
         let (Some(arbiter), Some(claim)) = (self.arbiter.take(), self.claim.take()) else {
             unreachable!("the machine holds only with an arbiter and a claim");
         };
         self.locked = false;
-        Held { arbiter, claim, token }
+        Held { arbiter, claim, token, reclaimed }
     }
 
     fn report_refusal(&mut self, operation: Operation, request: &Request) {
@@ -275,14 +279,7 @@ impl Attempt {
         let (links, inode) = (claim.links, claim.inode);
         let len = sys::file::read_start(&claim.fd, &mut buffer).map_err(|errno| self.failed("read", errno))?;
         self.content = Content::classify(&buffer[..len]);
-        let refused = match &self.content {
-            Content::NotAClaim => Some("a file whose content is not what a lock writes"),
-            content if links == 1 || content.is_ours() => None,
-            // After a power loss a spare may have lost what was written.
-            Content::Empty | Content::Torn if spare::is_spare(&self.directory, inode) => None,
-            _ => Some(claim::ANOTHER_LINK),
-        };
-        match refused {
+        match claim::unacceptable_content(&self.directory, &self.content, links, inode) {
             Some(found) => Err(LockError::NotAClaim { path: self.directory.claim_path(&self.session), found }),
             None => Ok(len),
         }
@@ -314,37 +311,12 @@ impl Attempt {
         }
     }
 
-    /// The probe, on a read-only descriptor, which disturbs nobody. `None`: the path names another file, or none.
     fn writers(&self) -> sys::Result<Option<Probe>> {
-        let fd = match sys::file::open_regular(&self.directory.fd, &self.session.claim, Access::Read) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Ok(None),
-            Err(Errno::ACCESS | Errno::PERM) => return Ok(Some(Probe::Unavailable)),
-            Err(errno) => return Err(errno),
-        };
-        if Some(sys::file::stat(&fd)?.inode) != self.examined {
-            return Ok(None);
-        }
-        Ok(Some(match sys::lease::writers(fd) {
-            Ok(sys::lease::Writers::None) => Probe::NoWriter,
-            Ok(sys::lease::Writers::Some) => Probe::Writer,
-            Err(_) => Probe::Unavailable,
-        }))
+        evidence::writers(&self.directory, &self.session, self.examined)
     }
 
     fn owner_process(&self) -> OwnerProcess {
-        let process = self.directory.process;
-        let Some((payload, pid)) = self.content.payload().and_then(|payload| Some((payload, payload.pid?))) else {
-            return OwnerProcess::Unknown;
-        };
-        match sys::process::exists(pid) {
-            Ok(false) => OwnerProcess::Gone,
-            Ok(true) if process.proc_is_ours => match (payload.starttime, sys::process::starttime(pid)) {
-                (Some(theirs), Some(found)) if theirs != found => OwnerProcess::Another,
-                _ => OwnerProcess::Present,
-            },
-            Ok(true) | Err(_) => OwnerProcess::Unknown,
-        }
+        evidence::owner_process(self.directory.process, &self.content)
     }
 
     fn write_claim(&mut self, token: u64, request: &Request) -> Result<Completion, LockError> {

@@ -3,13 +3,14 @@
 use crate::directory::Directory;
 use crate::error::{LockError, SystemError};
 use crate::name::Session;
-use crate::payload::{ArbiterId, FORMAT, MAX_CLAIM_LEN, Payload};
+use crate::payload::{ArbiterId, Content, FORMAT, MAX_CLAIM_LEN, Payload};
 use crate::protocol::{Completion, Inode};
+use crate::spare;
 use crate::sys::file::{Access, Kind, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
 
 /// Why a file with a second name is refused, unless it is a claim of this crate: that may be a spare, or in a backup.
-pub(crate) const ANOTHER_LINK: &str = "a file with another hard link";
+const ANOTHER_LINK: &str = "a file with another hard link";
 
 /// A claim that this process has open, locked or not.
 #[derive(Debug)]
@@ -100,16 +101,17 @@ pub(crate) fn open(directory: &Directory, session: &Session) -> Result<Result<Cl
     if let Some(found) = unacceptable(directory, &stat) {
         return Err(LockError::NotAClaim { path: directory.claim_path(session), found });
     }
-    let fd = match open_between_leases(directory, session, &pinned, &stat) {
-        Ok(fd) => fd,
-        Err(Errno::NOENT) => return Ok(Err(Completion::Gone)),
-        Err(Errno::AGAIN) => return Ok(Err(Completion::Busy)),
-        Err(Errno::ACCESS | Errno::PERM) => return Ok(Err(Completion::Unknown)),
-        Err(Errno::TXTBSY) => {
-            return Err(LockError::NotAClaim { path: directory.claim_path(session), found: "a program that runs" });
-        }
-        Err(errno) => return Err(failed("open the claim", errno)),
-    };
+    let fd =
+        match between_leases(|| sys::file::open_pinned(&pinned, &stat, &directory.fd, &session.claim, Access::Write)) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(Err(Completion::Gone)),
+            Err(Errno::AGAIN) => return Ok(Err(Completion::Busy)),
+            Err(Errno::ACCESS | Errno::PERM) => return Ok(Err(Completion::Unknown)),
+            Err(Errno::TXTBSY) => {
+                return Err(LockError::NotAClaim { path: directory.claim_path(session), found: "a program that runs" });
+            }
+            Err(errno) => return Err(failed("open the claim", errno)),
+        };
     let Stat { inode, size, links, .. } = stat;
     Ok(Ok(Claim { fd, inode, size, links, spare: false, reusable: false }))
 }
@@ -129,8 +131,7 @@ pub(crate) fn unacceptable(directory: &Directory, stat: &Stat) -> Option<&'stati
 }
 
 /// Somebody's probe holds a lease for about a microsecond, and an open that meets it gets `EAGAIN`.
-fn open_between_leases(directory: &Directory, session: &Session, pinned: &Fd, stat: &Stat) -> sys::Result<Fd> {
-    let open = || sys::file::open_pinned(pinned, stat, &directory.fd, &session.claim, Access::Write);
+pub(crate) fn between_leases(open: impl Fn() -> sys::Result<Fd>) -> sys::Result<Fd> {
     for _ in 0..16 {
         match open() {
             Err(Errno::AGAIN) => std::thread::yield_now(),
@@ -138,6 +139,22 @@ fn open_between_leases(directory: &Directory, session: &Session, pinned: &Fd, st
         }
     }
     Err(Errno::AGAIN)
+}
+
+/// What a file that was read is, if it is no claim after all.
+pub(crate) fn unacceptable_content(
+    directory: &Directory,
+    content: &Content,
+    links: u64,
+    inode: Inode,
+) -> Option<&'static str> {
+    match content {
+        Content::NotAClaim => Some("a file whose content is not what a lock writes"),
+        content if links == 1 || content.is_ours() => None,
+        // After a power loss a spare may have lost what was written.
+        Content::Empty | Content::Torn if spare::is_spare(directory, inode) => None,
+        _ => Some(ANOTHER_LINK),
+    }
 }
 
 /// What this process writes into its claims.

@@ -5,7 +5,7 @@
 //! reads it once.
 
 use crate::event::Loss;
-use crate::holder::Holder;
+use crate::inspection::Inspection;
 use crate::name::NameError;
 use crate::shown::{shown, shown_path};
 use std::fmt;
@@ -41,7 +41,7 @@ impl SystemError {
                  users need a common group (chgrp, chmod 2770)"
             }
             libc::EFBIG => "raise the limit of file sizes (ulimit -f)",
-            libc::EAGAIN if self.operation == START_WAITER || self.operation == PREPARE => {
+            libc::EAGAIN if [START_WAITER, START_SWEEPER, PREPARE].contains(&self.operation) => {
                 "raise the limit of processes and threads (ulimit -u, or pids.max of the control group)"
             }
             libc::ENOMEM => "free memory, or raise the limit of memory (ulimit -v, or memory.max of the control group)",
@@ -58,6 +58,7 @@ impl SystemError {
 
 /// Operations that start a thread.
 pub(crate) const START_WAITER: &str = "start a thread that waits for";
+pub(crate) const START_SWEEPER: &str = "start a thread that sweeps";
 pub(crate) const PREPARE: &str = "prepare the lock of";
 
 impl fmt::Display for SystemError {
@@ -122,18 +123,14 @@ pub enum LockError {
         len: usize,
     },
     /// The deadline passed while somebody else held the lock.
-    #[error(
-        "{} is still locked after {waited:?}, by {holder}; it is free once that one releases it or ends: wait longer, or \
-         end it",
-        shown_path(path)
-    )]
+    #[error("{} is still locked after {waited:?}: {found}", shown_path(path))]
     Timeout {
         /// The claim.
         path: PathBuf,
         /// How long this acquire waited.
         waited: Duration,
-        /// Who held the lock at the end.
-        holder: Box<Holder>,
+        /// What was in the way at the end. Who waits in the kernel's queue was not asked.
+        found: Box<Inspection>,
     },
     /// Something that no lock wrote is at the claim's path. It was not touched.
     #[error(
@@ -208,6 +205,39 @@ pub enum ReleaseError {
         cause: Loss,
     },
     /// A system call failed; the claim may still be there, and the next acquire reclaims it.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// Why a directory's locks cannot be inspected. What cannot be read of one lock is no error, but
+/// [`crate::State::Unknown`].
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// The name cannot name a session.
+    #[error("{name:?} cannot name a session")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why not.
+        source: NameError,
+    },
+    /// The process was forked after the directory was opened; open the directory again in the child.
+    #[error("the directory was opened before a fork; the child has to open it again")]
+    Forked,
+    /// The directory cannot be listed.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// Why a directory was not swept. What goes wrong with one claim is told in [`crate::Swept`].
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SweepError {
+    /// The process was forked after the directory was opened; open the directory again in the child.
+    #[error("the directory was opened before a fork; the child has to open it again")]
+    Forked,
+    /// The directory cannot be listed, or a thread cannot be started.
     #[error(transparent)]
     System(#[from] SystemError),
 }

@@ -42,6 +42,27 @@
 //! - Exclusion when the claim *and* the state directory `.session-lock` are deleted within one hold.
 //! - An older peer that is stopped between closing and unlinking for longer than the grace.
 //!
+//! # Looking and cleaning up
+//!
+//! [`LockDir::inspect`] and [`LockDir::inspect_all`] say what state a lock is in, who holds it and who waits, without changing
+//! anything. [`LockDir::sweep`] removes what dead owners left; it is never needed, because an acquire takes a dead owner's
+//! claim over by itself.
+//!
+//! ```
+//! # use session_lock::{LockDir, State};
+//! # let sessions = tempfile::tempdir()?;
+//! # let locks = LockDir::open(sessions.path())?;
+//! # let _guard = locks.lock("42.jsonl").blocking()?;
+//! for lock in locks.inspect_all()? {
+//!     println!("{lock}"); // 42.jsonl is held by this process, pid 4711 on …
+//!     assert_eq!(lock.state, State::Held);
+//! }
+//! for claim in locks.sweep().blocking()?.claims {
+//!     println!("{claim}"); // 42.jsonl: kept: somebody holds it, or is acquiring it
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Processes
 //!
 //! A `SIGKILL` frees every lock of the process at once. A stopped process keeps its locks. A forked child holds nothing:
@@ -71,10 +92,14 @@ mod dir;
 mod directory;
 pub mod error;
 pub mod event;
+mod evidence;
 mod guard;
 mod hold;
 mod holder;
+mod inspect;
+mod inspection;
 mod lock;
+mod look;
 mod name;
 pub mod payload;
 mod process;
@@ -84,6 +109,7 @@ mod request;
 mod restart;
 mod shown;
 mod spare;
+mod sweep;
 mod sys;
 mod termination;
 #[cfg(test)]
@@ -93,14 +119,16 @@ mod waiters;
 mod watch;
 
 pub use dir::{DEFAULT_GRACE, LockDir, Options, TryAcquire};
-pub use error::{LockError, OpenError, ReentryError, ReleaseError};
+pub use error::{InspectError, LockError, OpenError, ReentryError, ReleaseError, SweepError};
 pub use event::{HoldExceeded, Loss};
 pub use guard::{Guard, Handle, Lost};
 pub use holder::{Holder, HolderKind};
+pub use inspection::{Inspection, State, Waiters, Waiting};
 pub use lock::{Acquire, Lock};
 pub use name::{MAX_NAME_LEN, NameError};
 pub use protocol::LossCause;
 pub use restart::{Restart, release_all};
+pub use sweep::{Kept, Sweep, SweepOutcome, Sweeping, Swept, SweptClaim};
 pub use termination::release_on_termination;
 
 /// The README's example compiles.

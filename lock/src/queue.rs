@@ -10,7 +10,7 @@ use crate::name::{Range, SHARDS};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The turns of one directory. A range without an entry is free.
 #[derive(Debug)]
@@ -25,7 +25,17 @@ struct Queue {
 
 /// One acquire that waits for its turn.
 #[derive(Debug)]
-pub(crate) struct Waiter(Mutex<State>);
+pub(crate) struct Waiter {
+    state: Mutex<State>,
+    asked: Asked,
+}
+
+/// Who waits: what an acquire says about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) label: Option<String>,
+    pub(crate) since: Instant,
+}
 
 #[derive(Debug)]
 enum State {
@@ -67,20 +77,20 @@ impl Queues {
     }
 
     /// Takes the turn, or waits in the queue for it.
-    pub(crate) fn take_or_wait(&self, range: Range) -> Option<Arc<Waiter>> {
+    pub(crate) fn take_or_wait(&self, range: Range, asked: impl FnOnce() -> Asked) -> Option<Arc<Waiter>> {
         let mut shard = self.shard(range);
         let Some(queue) = shard.get_mut(&range.offset) else {
             shard.insert(range.offset, Queue::default());
             return None;
         };
-        let waiter = Waiter::new();
+        let waiter = Waiter::new(asked());
         queue.waiters.push_back(Arc::clone(&waiter));
         Some(waiter)
     }
 
     /// The one who has the turn becomes the first waiter, while a thread waits for it with the turn.
-    pub(crate) fn wait_first(&self, range: Range, parker: &Arc<Parker>) -> Arc<Waiter> {
-        let waiter = Waiter::new();
+    pub(crate) fn wait_first(&self, range: Range, parker: &Arc<Parker>, asked: Asked) -> Arc<Waiter> {
+        let waiter = Waiter::new(asked);
         let mut shard = self.shard(range);
         let queue = shard.entry(range.offset).or_default();
         queue.waiters.push_front(Arc::clone(&waiter));
@@ -146,15 +156,22 @@ impl Queues {
     pub(crate) fn has_waiters(&self, range: Range) -> bool {
         self.shard(range).get(&range.offset).is_some_and(|queue| !queue.waiters.is_empty())
     }
+
+    /// Who waits for the turn, first come first.
+    pub(crate) fn waiting(&self, range: Range) -> Vec<Asked> {
+        let shard = self.shard(range);
+        let waiters = shard.get(&range.offset).map(|queue| queue.waiters.iter());
+        waiters.into_iter().flatten().map(|waiter| waiter.asked.clone()).collect()
+    }
 }
 
 impl Waiter {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State::Waiting(None))))
+    fn new(asked: Asked) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State::Waiting(None)), asked })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was delivered; until then `waker` is kept.

@@ -1,16 +1,17 @@
 //! One acquire as its caller asked for it, and how far it has come.
 
-use crate::attempt::{Attempt, Progress, Waited};
+use crate::attempt::{Attempt, Progress, Reclaimed, Waited};
 use crate::claim;
 use crate::directory::Directory;
 use crate::error::{LockError, START_WAITER, SystemError};
 use crate::event::{Event, HoldExceeded, NoSink, NotAcquired, Sink};
 use crate::hold::Hold;
 use crate::holder::Holder;
+use crate::look::Look;
 use crate::name::Session;
 use crate::payload::{ArbiterId, Payload};
 use crate::protocol::Operation;
-use crate::queue::{Delivery, Waiter};
+use crate::queue::{Asked, Delivery, Waiter};
 use crate::sys;
 use std::sync::Arc;
 use std::task::Waker;
@@ -39,6 +40,10 @@ impl Request {
         claim::payload(&self.directory, arbiter, token, self.label.as_deref(), None)
     }
 
+    fn asked(&self) -> Asked {
+        Asked { label: self.label.clone(), since: self.started }
+    }
+
     fn waited(&self) -> Duration {
         sys::clock::now().saturating_duration_since(self.started)
     }
@@ -49,16 +54,19 @@ impl Request {
 }
 
 /// What a run of an attempt has come to.
-enum Ran {
-    Held(Arc<Hold>),
+pub(crate) enum Ran {
+    Held(Arc<Hold>, Option<Reclaimed>),
     Blocked(Operation),
 }
 
 /// Runs the attempt on behalf of the request, unless the process has restarted since that began.
-fn run(attempt: &mut Attempt, request: &Request) -> Result<Ran, LockError> {
+pub(crate) fn run(attempt: &mut Attempt, request: &Request) -> Result<Ran, LockError> {
     let ran = request.directory.process.in_instance(request.instance, || {
         Ok(match attempt.run(request)? {
-            Progress::Held(held) => Ran::Held(Hold::begin(request, held)),
+            Progress::Held(mut held) => {
+                let reclaimed = held.reclaimed.take();
+                Ran::Held(Hold::begin(request, held), reclaimed)
+            }
             Progress::Blocked(operation) => Ran::Blocked(operation),
         })
     });
@@ -102,7 +110,7 @@ impl Pending {
         loop {
             let delivery = match &self.stage {
                 Stage::Ended => unreachable!("a request is not polled after its end"),
-                Stage::Start => match self.request.directory.queues.take_or_wait(self.request.session.range) {
+                Stage::Start => match self.take_or_wait() {
                     None => Delivery::Turn,
                     Some(waiter) => {
                         self.stage = Stage::Waiting(waiter);
@@ -129,6 +137,11 @@ impl Pending {
         }
     }
 
+    fn take_or_wait(&self) -> Option<Arc<Waiter>> {
+        let request = &self.request;
+        request.directory.queues.take_or_wait(request.session.range, || request.asked())
+    }
+
     /// Runs the attempt; if it has to wait, a thread does the waiting, and this becomes the first waiter for it.
     fn advance(&mut self, mut attempt: Box<Attempt>) -> Option<Result<Arc<Hold>, LockError>> {
         let range = self.request.session.range;
@@ -140,10 +153,10 @@ impl Pending {
             ran = run(&mut attempt, &self.request);
         }
         match ran {
-            Ok(Ran::Held(hold)) => Some(Ok(hold)),
+            Ok(Ran::Held(hold, _)) => Some(Ok(hold)),
             Ok(Ran::Blocked(operation)) => {
                 let directory = Arc::clone(&self.request.directory);
-                self.stage = Stage::Waiting(directory.queues.wait_first(range, &attempt.parker));
+                self.stage = Stage::Waiting(directory.queues.wait_first(range, &attempt.parker, self.request.asked()));
                 if let Err(error) = wait_in_thread(attempt, operation) {
                     self.give_up();
                     return Some(Err(self.error(error.into())));
@@ -170,7 +183,7 @@ impl Pending {
         }
         let mut attempt = Box::new(Attempt::new(directory, session, request.grace));
         match run(&mut attempt, request) {
-            Ok(Ran::Held(hold)) => Ok(Ok(hold)),
+            Ok(Ran::Held(hold, _)) => Ok(Ok(hold)),
             Ok(Ran::Blocked(operation)) => {
                 let busy = self.busy();
                 if operation == Operation::AwaitGrace {
@@ -195,7 +208,7 @@ impl Pending {
         LockError::Timeout {
             path: request.directory.claim_path(&request.session),
             waited: request.waited(),
-            holder: Box::new(request.directory.holder(&request.session)),
+            found: Box::new(Look::short(&request.directory).at(&request.session)),
         }
     }
 
@@ -294,12 +307,13 @@ fn use_grace(mut attempt: Box<Attempt>) {
     };
     match run(&mut attempt, &nobody) {
         // A failed unlink leaves a claim whose owner is gone, and the next acquire reclaims it.
-        Ok(Ran::Held(hold)) => drop(hold.release()),
+        Ok(Ran::Held(hold, _)) => drop(hold.release()),
         Ok(Ran::Blocked(_)) | Err(_) => abandon(attempt),
     }
 }
 
-fn abandon(attempt: Box<Attempt>) {
+/// Ends an attempt, and passes its turn on.
+pub(crate) fn abandon(attempt: Box<Attempt>) {
     let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
     drop(attempt);
     directory.queues.pass_on(range);

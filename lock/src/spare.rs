@@ -59,7 +59,7 @@ impl Spare {
         }
         match open_state_directory(directory) {
             Ok(Some((state, _))) => {
-                sweep(directory, &state);
+                sweep(directory, &state, Mode::Remove);
                 let spare = sys::file::link(&claim.fd, &state, &name(directory)).is_ok();
                 Claim { spare, fd: claim.fd.at_least(ABOVE_ARBITERS), ..claim }
             }
@@ -97,30 +97,44 @@ fn is_spares_name(name: &CStr) -> bool {
     name.to_bytes().strip_prefix(PREFIX.as_bytes()).is_some_and(|nonce| nonce.len() == 32 && nonce.iter().all(digit))
 }
 
-/// Removes the spares of dead processes: those that nobody has locked. One that is still some session's claim stays until
-/// that is reclaimed, and whatever is no spare stays as it is. Best effort.
-fn sweep(directory: &Directory, state: &Fd) {
-    for name in sys::file::names(state, is_spares_name, MAX_SWEPT).unwrap_or_default() {
-        // One that cannot be looked at keeps none of the others.
-        sweep_one(directory, state, &name).ok();
-    }
+/// Whether a sweep removes what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Remove,
+    Count,
 }
 
-fn sweep_one(directory: &Directory, state: &Fd, name: &CStr) -> sys::Result<()> {
+/// As [`sweep`], in the directory's state directory if there is one.
+pub(crate) fn sweep_in(directory: &Directory, mode: Mode) -> usize {
+    let state = sys::file::open_subdirectory(&directory.fd, STATE_DIRECTORY);
+    state.map_or(0, |state| sweep(directory, &state, mode))
+}
+
+/// Removes the spares of dead processes: those that nobody has locked. One that is still some session's claim stays until
+/// that is reclaimed, and whatever is no spare stays as it is. Best effort. Returns how many there were.
+fn sweep(directory: &Directory, state: &Fd, mode: Mode) -> usize {
+    let names = sys::file::names(state, is_spares_name, MAX_SWEPT).unwrap_or_default();
+    // One that cannot be looked at keeps none of the others.
+    names.iter().filter(|name| sweep_one(directory, state, name, mode).unwrap_or(false)).count()
+}
+
+/// Whether it was a dead process's spare.
+fn sweep_one(directory: &Directory, state: &Fd, name: &CStr, mode: Mode) -> sys::Result<bool> {
     let (pinned, stat) = sys::file::pin_named(state, name)?;
     if stat.links != 1 || claim::unacceptable(directory, &stat).is_some() {
-        return Ok(());
+        return Ok(false);
     }
     let fd = sys::file::open_pinned(&pinned, &stat, state, name, Access::Write)?;
     if ofd::try_lock(&fd, ofd::Range::All)? == ofd::Attempted::Busy {
-        return Ok(());
+        return Ok(false);
     }
     let mut buffer = [0; MAX_CLAIM_LEN + 1];
     let len = sys::file::read_start(&fd, &mut buffer)?;
-    match Content::classify(&buffer[..len]) {
-        Content::NotAClaim => Ok(()),
-        Content::Empty | Content::Torn | Content::Claim(_) => unlink_if(state, name, &fd),
+    let is_spare = Content::classify(&buffer[..len]) != Content::NotAClaim;
+    if is_spare && mode == Mode::Remove {
+        unlink_if(state, name, &fd)?;
     }
+    Ok(is_spare)
 }
 
 /// Whether this file has a spare's name.

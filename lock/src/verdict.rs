@@ -118,12 +118,15 @@ pub fn writers(probe: Probe, content: &Content, asker: &Asker, owner: OwnerProce
 
 /// Whether the pid in the claim means something here, and its process is gone.
 fn gone_for_certain(content: &Content, asker: &Asker, owner: OwnerProcess) -> bool {
+    content.payload().is_some_and(|payload| payload.pid != Some(asker.pid) && has_ended(payload, asker, owner))
+}
+
+/// Whether the payload says where its pid and start time mean something, that is here, and its process is gone.
+pub(crate) fn has_ended(payload: &Payload, asker: &Asker, owner: OwnerProcess) -> bool {
     let is_ours = |theirs: Option<u64>, ours: Option<u64>| theirs.is_some() && theirs == ours;
-    content.payload().is_some_and(|payload| {
-        payload.boot_id == Some(asker.boot_id)
-            && is_ours(payload.pid_ns, asker.pid_ns)
-            && is_ours(payload.time_ns, asker.time_ns)
-            && payload.pid.is_some_and(|pid| pid != asker.pid)
-            && matches!(owner, OwnerProcess::Gone | OwnerProcess::Another)
-    })
+    payload.boot_id == Some(asker.boot_id)
+        && is_ours(payload.pid_ns, asker.pid_ns)
+        && is_ours(payload.time_ns, asker.time_ns)
+        && payload.pid.is_some()
+        && matches!(owner, OwnerProcess::Gone | OwnerProcess::Another)
 }

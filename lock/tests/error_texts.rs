@@ -130,7 +130,7 @@ fn errors_about_hostile_names_and_payloads_are_clean_and_say_what_to_do() {
     let owner = OpenOptions::new().write(true).open(&claim).expect("opened");
     let error = ask(HOSTILE);
     assert!(matches!(error, LockError::Timeout { .. }), "{error}");
-    assert_says(&error, &[&shown_claim, "still locked", "wait longer"]);
+    assert_says(&error, &[&shown_claim, "still locked", "wait, or end that process"]);
     let Ok(TryAcquire::Busy(holder)) = locks.try_lock(HOSTILE) else { panic!("robbed a living owner") };
     assert_clean(&*holder);
     drop(owner);

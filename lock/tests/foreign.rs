@@ -9,7 +9,7 @@ mod support;
 use session_lock::event::Event;
 use session_lock::protocol::Refusal;
 use session_lock::verdict::Reason;
-use session_lock::{HolderKind, LockDir, LockError, TryAcquire};
+use session_lock::{HolderKind, LockDir, LockError, State, TryAcquire};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -84,8 +84,9 @@ fn a_living_older_holder_is_never_robbed_and_a_dead_one_is_taken_over() {
         let older = OlderPeer::hold(dir.path(), &payload);
 
         let error = locks.lock("s").timeout(GRACE * 2).blocking().expect_err("robbed a living owner");
-        let LockError::Timeout { holder, .. } = error else { panic!("{payload}: {error}") };
-        assert_eq!(holder.kind, HolderKind::Foreign, "{payload}");
+        let LockError::Timeout { found, .. } = error else { panic!("{payload}: {error}") };
+        assert_eq!(found.state, State::ForeignHeld, "{payload}");
+        assert_eq!(found.holder.map(|holder| holder.kind), Some(HolderKind::Foreign), "{payload}");
         let refused = Event::ReclaimRefused { why: Refusal::WriterAlive };
         assert!(recorder.events().contains(&refused), "{payload}: {:?}", recorder.events());
 

@@ -2,7 +2,7 @@
 
 use super::Attempt;
 use crate::error::LockError;
-use crate::protocol::{Completion, Machine, Operation, Refusal};
+use crate::protocol::{Completion, Machine, Operation, Refusal, Step};
 use crate::sys::{self, file::Access};
 use crate::verdict::Probe;
 use std::time::Duration;
@@ -43,6 +43,16 @@ impl Attempt {
             }
             None => Ok(Waited::Abandoned),
         }
+    }
+
+    /// Tells the machine that the whole grace has passed since it was [`Progress::Blocked`] on it. For somebody who waits
+    /// one grace for many attempts.
+    ///
+    /// [`Progress::Blocked`]: super::Progress::Blocked
+    pub(crate) fn end_grace(&mut self) {
+        debug_assert!(matches!(self.machine.poll(), Step::Do(Operation::AwaitGrace)), "it waits for its grace");
+        let completion = if self.claim_changed() { Completion::Woken } else { Completion::GraceElapsed };
+        self.machine.resume(completion);
     }
 
     /// Also when nobody waits any more: short deadlines would make no progress otherwise.

@@ -54,3 +54,11 @@ impl Drop for Fd {
         }
     }
 }
+
+/// How many more descriptors this process may open: getrlimit(2), `RLIMIT_NOFILE`, less those in `/proc/self/fd`.
+pub(crate) fn left() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    // Reading it takes a descriptor as well.
+    std::fs::read_dir("/proc/self/fd").map_or(0, |open| limit.saturating_sub(open.count()))
+}

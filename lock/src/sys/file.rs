@@ -192,6 +192,23 @@ pub(crate) fn names(dir: impl AsFd, wanted: impl Fn(&CStr) -> bool, most: usize)
     Ok(entries.filter_map(|entry| entry.ok().map(name)).filter(|name| wanted(name)).take(most).collect())
 }
 
+/// All names in a directory that are UTF-8 and end in `suffix`, without it: getdents64(2).
+pub(crate) fn stems(dir: impl AsFd, suffix: &str) -> Result<Vec<String>> {
+    let entries = fs::Dir::new(fs::openat(dir, c".", READ_DIRECTORY, Mode::empty())?)?;
+    let mut stems = Vec::new();
+    for entry in entries {
+        if let Some(stem) = entry?.file_name().to_str().ok().and_then(|name| name.strip_suffix(suffix)) {
+            stems.push(stem.to_owned());
+        }
+    }
+    Ok(stems)
+}
+
+/// Whether this process may open the file for reading and writing: faccessat2(2), `AT_EACCESS`.
+pub(crate) fn may_take_over(dir: impl AsFd, name: &CStr) -> bool {
+    fs::accessat(dir, name, fs::Access::READ_OK | fs::Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+}
+
 /// unlinkat(2).
 pub(crate) fn unlink(dir: impl AsFd, name: &CStr) -> Result<()> {
     fs::unlinkat(dir, name, AtFlags::empty())

@@ -111,13 +111,16 @@ unsafe impl Sync for Held {}
 
 static HELD: Held = Held(UnsafeCell::new(None));
 
-/// Runs `run` in a forked child and returns the child's pid; the child ends with the code that `run` returns.
+/// Runs `run` in a forked child and returns the child's pid; the child ends with the code that `run` returns. It closes
+/// what other tests have open: a claim that it kept open for writing would have a living writer.
 #[cfg(test)]
 pub(crate) fn in_child(run: impl FnOnce() -> i32) -> u32 {
     // SAFETY: the child has one thread, the copy of this one. glibc's own fork handlers keep its allocator usable, and
     // `_exit` runs no destructor of the parent's.
     match unsafe { libc::fork() } {
         0 => {
+            // SAFETY: what this crate had open is closed already, and `run` opens what it uses.
+            unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
             let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(101);
             // SAFETY: ends this process.
             unsafe { libc::_exit(code) }
@@ -126,11 +129,25 @@ pub(crate) fn in_child(run: impl FnOnce() -> i32) -> u32 {
     }
 }
 
-/// The next child begins a PID namespace as its PID 1: unshare(2). False without the privilege.
+/// As [`in_child`], by a raw clone(2): no fork handlers run, so the child keeps the descriptors. `run` must not allocate.
 #[cfg(test)]
-pub(crate) fn unshare_pids() -> bool {
-    // SAFETY: it changes nothing for this process.
-    unsafe { libc::unshare(libc::CLONE_NEWPID) == 0 }
+pub(crate) fn in_raw_child(run: impl FnOnce()) -> u32 {
+    // SAFETY: without a stack of its own the child goes on with a copy of this one, as after fork(2).
+    match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
+        0 => {
+            run();
+            // SAFETY: ends this process.
+            unsafe { libc::_exit(0) }
+        }
+        pid => u32::try_from(pid).expect("clone works in tests"),
+    }
+}
+
+/// unshare(2), `CLONE_NEWPID`: the next child is the first process of a PID namespace of its own.
+#[cfg(test)]
+pub(crate) fn children_in_own_pid_namespace() -> std::io::Result<()> {
+    // SAFETY: changes only where children of this process go.
+    super::file::checked(unsafe { libc::unshare(libc::CLONE_NEWPID) }).map(drop).map_err(Into::into)
 }
 
 extern "C" fn prepare() {

@@ -10,6 +10,7 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod inotify;
 pub(crate) mod lease;
+pub(crate) mod locks;
 pub(crate) mod mount;
 pub(crate) mod ofd;
 pub(crate) mod process;

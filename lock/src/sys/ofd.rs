@@ -47,8 +47,27 @@ pub(crate) fn unlock(fd: impl AsFd, range: Range) -> Result<()> {
 
 /// `F_OFD_GETLK`: whether a write lock would be refused. Works on a read-only descriptor, and disturbs nobody.
 pub(crate) fn is_locked(fd: impl AsFd, range: Range) -> Result<bool> {
+    Ok(conflict(fd, range)? != Conflict::None)
+}
+
+/// What would refuse a write lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    None,
+    /// An OFD write lock, the only kind that this crate takes.
+    Ofd,
+    /// A read lock, or a traditional record lock, which belongs to a process.
+    Other,
+}
+
+/// `F_OFD_GETLK`. The kernel gives -1 for the process of an OFD lock.
+pub(crate) fn conflict(fd: impl AsFd, range: Range) -> Result<Conflict> {
     let found = call(fd, libc::F_OFD_GETLK, libc::F_WRLCK, range)?;
-    Ok(libc::c_int::from(found.l_type) != libc::F_UNLCK)
+    Ok(match libc::c_int::from(found.l_type) {
+        libc::F_UNLCK => Conflict::None,
+        libc::F_WRLCK if found.l_pid == -1 => Conflict::Ofd,
+        _ => Conflict::Other,
+    })
 }
 
 fn call(fd: impl AsFd, command: libc::c_int, kind: libc::c_int, range: Range) -> Result<libc::flock> {

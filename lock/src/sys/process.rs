@@ -48,8 +48,40 @@ pub(crate) fn exists(pid: u32) -> Result<bool> {
 
 /// The inode number of a namespace of this process: namespaces(7). `name` is `pid` or `time`.
 pub(crate) fn namespace(name: &str) -> Option<u64> {
-    let link = fs::read_link(format!("/proc/self/ns/{name}")).ok()?;
+    namespace_at(&format!("/proc/self/ns/{name}"))
+}
+
+fn namespace_at(path: &str) -> Option<u64> {
+    let link = fs::read_link(path).ok()?;
     link.to_str()?.split_once('[')?.1.strip_suffix(']')?.parse().ok()
+}
+
+/// A process of a PID namespace below this process's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Below {
+    /// Its namespace's inode number.
+    pub(crate) pid_ns: u64,
+    /// Its pid there.
+    pub(crate) pid: u32,
+    /// Its pid in the namespace that /proc shows.
+    pub(crate) pid_here: u32,
+}
+
+/// The processes in other PID namespaces than `own` that /proc shows and lets this process look at.
+pub(crate) fn below(own: Option<u64>) -> Vec<Below> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| below_in(own, entry.ok()?.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+fn below_in(own: Option<u64>, pid_here: u32) -> Option<Below> {
+    let pid_ns = namespace_at(&format!("/proc/{pid_here}/ns/pid")).filter(|found| Some(*found) != own)?;
+    let pid = innermost_pid_in(&fs::read_to_string(format!("/proc/{pid_here}/status")).ok()?)?;
+    Some(Below { pid_ns, pid, pid_here })
+}
+
+/// `NSpid:` of `proc_pid_status(5)` has one pid for each nested namespace, the innermost last.
+fn innermost_pid_in(status: &str) -> Option<u32> {
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().last()?.parse().ok()
 }
 
 /// uname(2), node name.
@@ -64,12 +96,18 @@ fn starttime_in(stat: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::starttime_in;
+    use super::{innermost_pid_in, starttime_in};
 
     #[test]
     fn a_command_with_parentheses_does_not_shift_the_fields() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
         assert_eq!(starttime_in(stat), Some(4242));
         assert_eq!(starttime_in("7 (cut"), None);
+    }
+
+    #[test]
+    fn the_innermost_pid_is_the_last() {
+        assert_eq!(innermost_pid_in("Name:\tx\nNStgid:\t9\t8\nNSpid:\t5099\t14\t1\n"), Some(1));
+        assert_eq!(innermost_pid_in("Name:\tNSpid: 7\n"), None);
     }
 }

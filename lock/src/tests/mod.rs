@@ -4,10 +4,14 @@
 
 mod crashes;
 mod forks;
+mod inspections;
+mod namespaces;
+mod scale;
 mod seeds;
 mod signals;
 mod spares;
 mod strangers;
+mod sweeps;
 
 use crate::dir::LockDir;
 use crate::directory::Directory;

@@ -140,7 +140,7 @@ fn pid_1_without_a_handler_goes_on_and_keeps_its_locks() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path();
     let parent = in_child(|| {
-        if !crate::sys::fork::unshare_pids() {
+        if crate::sys::fork::children_in_own_pid_namespace().is_err() {
             return 77;
         }
         let one = holder(path, || {}, sleep);

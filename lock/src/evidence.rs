@@ -1,0 +1,44 @@
+//! Evidence about a claim's owner: what the kernel and /proc say. What follows from it is said in [`crate::verdict`].
+
+use crate::directory::Directory;
+use crate::name::Session;
+use crate::payload::Content;
+use crate::process::Process;
+use crate::protocol::Inode;
+use crate::sys::file::Access;
+use crate::sys::{self, Errno};
+use crate::verdict::{OwnerProcess, Probe};
+
+/// The writer probe, on a read-only descriptor, which disturbs nobody. `None`: the path names another file than the one
+/// that was examined, or none.
+pub(crate) fn writers(directory: &Directory, session: &Session, examined: Option<Inode>) -> sys::Result<Option<Probe>> {
+    let fd = match sys::file::open_regular(&directory.fd, &session.claim, Access::Read) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Ok(None),
+        Err(Errno::ACCESS | Errno::PERM) => return Ok(Some(Probe::Unavailable)),
+        Err(errno) => return Err(errno),
+    };
+    if Some(sys::file::stat(&fd)?.inode) != examined {
+        return Ok(None);
+    }
+    Ok(Some(match sys::lease::writers(fd) {
+        Ok(sys::lease::Writers::None) => Probe::NoWriter,
+        Ok(sys::lease::Writers::Some) => Probe::Writer,
+        Err(_) => Probe::Unavailable,
+    }))
+}
+
+/// What the kernel says of the process with the claim's pid, in this PID namespace.
+pub(crate) fn owner_process(process: &Process, content: &Content) -> OwnerProcess {
+    let Some((payload, pid)) = content.payload().and_then(|payload| Some((payload, payload.pid?))) else {
+        return OwnerProcess::Unknown;
+    };
+    match sys::process::exists(pid) {
+        Ok(false) => OwnerProcess::Gone,
+        Ok(true) if process.proc_is_ours => match (payload.starttime, sys::process::starttime(pid)) {
+            (Some(theirs), Some(found)) if theirs != found => OwnerProcess::Another,
+            _ => OwnerProcess::Present,
+        },
+        Ok(true) | Err(_) => OwnerProcess::Unknown,
+    }
+}

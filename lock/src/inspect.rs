@@ -1,0 +1,61 @@
+//! Inspecting a directory's locks: what state each is in, who holds it, who waits. It changes nothing.
+
+use crate::dir::LockDir;
+use crate::directory::Directory;
+use crate::error::{InspectError, SystemError};
+use crate::inspection::Inspection;
+use crate::look::Look;
+use crate::name::Session;
+use crate::sys;
+
+impl LockDir {
+    /// Looks at one session's lock: its state, its holder, who waits for it.
+    ///
+    /// It creates nothing, locks nothing and takes no token. Permission to read the directory and the files in it is
+    /// enough; what may not be read is [`crate::State::Unknown`]. Somebody who opens the claim at the same moment may have to
+    /// try again once, and reading /proc/locks, which it does for a lock that is taken, holds up the file locks of the whole
+    /// machine for a moment: look when somebody asks, not in a loop.
+    ///
+    /// The answer is a snapshot. Only an acquire can tell that a lock is free and keep it so.
+    ///
+    /// # Errors
+    ///
+    /// - [`InspectError::Name`]: the name is not valid.
+    /// - [`InspectError::Forked`]: the directory was opened before a fork.
+    pub fn inspect(&self, name: &str) -> Result<Inspection, InspectError> {
+        let directory = &*self.directory;
+        if !directory.process.is_current() {
+            return Err(InspectError::Forked);
+        }
+        let session = Session::new(name).map_err(|source| InspectError::Name { name: name.to_owned(), source })?;
+        Ok(Look::full(directory).at(&session))
+    }
+
+    /// Looks at every session that has a claim, or something else at its claim's path, sorted by name. As
+    /// [`LockDir::inspect`]; /proc is walked and /proc/locks read at most once for all.
+    ///
+    /// A lock that is held while somebody has deleted its claim is not among them until the claim is back.
+    ///
+    /// # Errors
+    ///
+    /// - [`InspectError::Forked`]: the directory was opened before a fork.
+    /// - [`InspectError::System`]: the directory cannot be listed.
+    pub fn inspect_all(&self) -> Result<Vec<Inspection>, InspectError> {
+        let directory = &*self.directory;
+        if !directory.process.is_current() {
+            return Err(InspectError::Forked);
+        }
+        let look = Look::full(directory);
+        Ok(sessions(directory)?.iter().map(|session| look.at(session)).collect())
+    }
+}
+
+/// The sessions that have something at their claim's path, sorted by name.
+pub(crate) fn sessions(directory: &Directory) -> Result<Vec<Session>, SystemError> {
+    let listed = sys::file::stems(&directory.fd, ".lock");
+    let mut names =
+        listed.map_err(|errno| SystemError { operation: "list", path: directory.path.clone(), cause: errno.into() })?;
+    names.sort_unstable();
+    names.dedup();
+    Ok(names.iter().filter_map(|name| Session::new(name).ok()).collect())
+}
