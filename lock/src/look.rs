@@ -36,7 +36,7 @@ use std::time::Duration;
 /// How often a look starts again because the claim changes under it.
 const ROUNDS: u32 = 8;
 /// How often it looks again at what is mostly over in a moment: a claim that is locked and not rewritten yet.
-const PASSING_ROUNDS: u32 = 4;
+const PASSING_ROUNDS: usize = 4;
 const PASSING: Duration = Duration::from_micros(250);
 const NOT_OURS: &str = "has a read lock or a traditional record lock, which no holder of this crate takes";
 
@@ -76,6 +76,8 @@ struct Finding {
 struct Open {
     fd: Fd,
     inode: Inode,
+    /// Asked before it was read: whoever takes it over locks it before writing.
+    lock: sys::Result<Conflict>,
     content: Content,
     links: u64,
 }
@@ -93,19 +95,26 @@ impl<'a> Look<'a> {
 
     /// Looks at one session's lock.
     pub(crate) fn at(&self, session: &Session) -> Inspection {
-        let mut passing = 0;
+        let mut passing = Vec::new();
         for _ in 0..ROUNDS {
             match self.round(session) {
-                Round::Changed => {}
-                Round::Passing(_) if passing < PASSING_ROUNDS => {
-                    passing += 1;
+                Round::Changed => passing.clear(),
+                Round::Settled(finding) => return self.inspection(session, finding),
+                Round::Passing(finding) => {
+                    // Another claim in the same state is no sign that it lasts.
+                    if passing.last().is_some_and(|last| *last != finding.content) {
+                        passing.clear();
+                    }
+                    if passing.len() >= PASSING_ROUNDS {
+                        return self.inspection(session, finding);
+                    }
+                    passing.push(finding.content);
                     match self.depth {
                         // The deadline of an acquire has passed, perhaps on an executor's thread.
                         Depth::Short => std::thread::yield_now(),
                         Depth::Full => sys::clock::pause(PASSING),
                     }
                 }
-                Round::Settled(finding) | Round::Passing(finding) => return self.inspection(session, finding),
             }
         }
         self.inspection(session, unknown(None, "it changes faster than it can be looked at"))
@@ -117,7 +126,7 @@ impl<'a> Look<'a> {
             Ok(None) => return self.without_claim(session),
             Err(round) => return round,
         };
-        match ofd::conflict(&opened.fd, ofd::Range::All) {
+        match opened.lock {
             Ok(Conflict::Ofd) => self.locked(session, opened),
             Ok(Conflict::None) => self.unlocked(session, opened),
             Ok(Conflict::Other) => Round::Settled(unknown(Some(opened.content), format!("its claim {NOT_OURS}"))),
@@ -142,12 +151,13 @@ impl<'a> Look<'a> {
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Err(Round::Changed),
             Err(errno) => return Err(refused("its claim cannot be opened", errno)),
         };
+        let lock = ofd::conflict(&fd, ofd::Range::All);
         let mut buffer = [0; MAX_CLAIM_LEN + 1];
         let read = sys::file::stat(&fd).and_then(|stat| Ok((stat, sys::file::read_start(&fd, &mut buffer)?)));
         match read {
             Ok((Stat { inode, .. }, _)) if inode != stat.inode => Err(Round::Changed),
             Ok((Stat { inode, links, .. }, len)) => {
-                Ok(Some(Open { fd, inode, content: Content::classify(&buffer[..len]), links }))
+                Ok(Some(Open { fd, inode, lock, content: Content::classify(&buffer[..len]), links }))
             }
             Err(errno) => Err(refused("its claim cannot be read", errno)),
         }
@@ -169,7 +179,7 @@ impl<'a> Look<'a> {
     }
 
     fn unlocked(&self, session: &Session, opened: Open) -> Round {
-        let Open { fd, inode, content, links } = opened;
+        let Open { fd, inode, content, links, .. } = opened;
         let boot_id = &self.directory.process.asker.boot_id;
         // An arbiter that cannot be read backs no claim as far as can be told, and the writer probe answers.
         let arbiter = self.arbiter(session.range).ok().flatten();
@@ -185,7 +195,7 @@ impl<'a> Look<'a> {
                 Err(errno) => unknown(Some(content), told("whether its owner lives cannot be asked", errno)),
             }
         };
-        // Whoever takes it over locks it before writing.
+        // Nobody has written it since it was read.
         let same = self.is_at_path(session, inode) && ofd::conflict(&fd, ofd::Range::All) == Ok(Conflict::None);
         if same { Round::Settled(finding) } else { Round::Changed }
     }
