@@ -36,8 +36,10 @@ use std::time::Duration;
 /// How often a look starts again because the claim changes under it.
 const ROUNDS: u32 = 8;
 /// How often it looks again at what is mostly over in a moment: a claim that is locked and not rewritten yet.
-const PASSING_ROUNDS: usize = 4;
-const PASSING: Duration = Duration::from_micros(250);
+const PASSING_ROUNDS: usize = 5;
+/// The first pause between two such looks. Each is twice as long as the one before, because a process that is taking a claim
+/// over may wait for a processor.
+const PASSING: Duration = Duration::from_millis(1);
 const NOT_OURS: &str = "has a read lock or a traditional record lock, which no holder of this crate takes";
 
 /// Looks at the sessions of one directory. What is asked once for all of them is kept.
@@ -108,12 +110,12 @@ impl<'a> Look<'a> {
                     if passing.len() >= PASSING_ROUNDS {
                         return self.inspection(session, finding);
                     }
-                    passing.push(finding.content);
                     match self.depth {
                         // The deadline of an acquire has passed, perhaps on an executor's thread.
                         Depth::Short => std::thread::yield_now(),
-                        Depth::Full => sys::clock::pause(PASSING),
+                        Depth::Full => sys::clock::pause(PASSING * (1 << passing.len())),
                     }
+                    passing.push(finding.content);
                 }
             }
         }
