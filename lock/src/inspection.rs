@@ -216,7 +216,6 @@ mod tests {
     use super::{Inspection, State, Waiters, Waiting};
     use crate::holder::{Holder, HolderKind};
     use crate::payload::Payload;
-    use crate::shown::shown;
     use crate::verdict::OwnerProcess;
     use std::time::Duration;
 

@@ -69,6 +69,38 @@
 //! its guards are inert, its directories say [`LockError::Forked`], and it opens the directory again. Descriptors are closed
 //! on exec. Needs Linux 5.8 (6.1 on overlayfs) and /proc.
 //!
+//! # Mixed fleets
+//!
+//! Older programs can share the directory, if their lock creates `<session>.lock` with `O_EXCL` and keeps it open while it
+//! holds: the JSON locks of older agents, Python's `SoftFileLock`. What the two sides see of each other:
+//!
+//! | They | We |
+//! |---|---|
+//! | hold, with whatever payload | wait: the kernel says that the file is open |
+//! | release: close, then unlink | go on as soon as the file is gone |
+//! | died | wait the grace ([`Options::grace`]), then take the claim over |
+//! | were stopped between close and unlink, for longer than the grace | take the claim over, and their unlink removes ours: it is put back |
+//! | delete a living claim, as stale locks do that judge by pid or age | put it back, or say that it is lost ([`Guard::lost`]) |
+//!
+//! They see a file that exists, with a pid, a start time and a date as they write them. A lock that keeps no file open (Node's
+//! proper-lockfile, a shell script) is not seen to live and must not share a directory with this one.
+//!
+//! # How to choose
+//!
+//! | Ask for | When |
+//! |---|---|
+//! | [`Lock::timeout`], [`Lock::deadline`] | nearly always: the error names who is in the way, since when, and why |
+//! | [`LockDir::try_lock`] | there is other work to do meanwhile |
+//! | [`Lock::label`] | people will ask whose lock it is |
+//! | [`Guard::token`] | the storage can refuse a writer with a smaller one: the only protection from a holder that was overtaken |
+//! | [`Lock::max_hold`] with [`HoldExceeded::Report`] | a hold should end, and somebody reads metrics |
+//! | [`Lock::max_hold`] with [`HoldExceeded::Release`] | a hold must end, and the holder watches [`Guard::lost`] |
+//! | [`Guard::handle`] | a holder calls itself; acquiring again would wait for itself |
+//! | [`release_all`] | a server restarts in place |
+//! | [`release_on_termination`] | no claims should be left by an ordinary end |
+//! | [`Options::grace`], longer | older peers are stopped for longer than a second between close and unlink |
+//! | [`LockDir::inspect`], [`LockDir::sweep`] | people ask what is held, or what dead owners left |
+//!
 //! # Map
 //!
 //! | Module | What |

@@ -36,8 +36,10 @@ use std::time::Duration;
 /// How often a look starts again because the claim changes under it.
 const ROUNDS: u32 = 8;
 /// How often it looks again at what is mostly over in a moment: a claim that is locked and not rewritten yet.
-const PASSING_ROUNDS: u32 = 4;
-const PASSING: Duration = Duration::from_micros(250);
+const PASSING_ROUNDS: usize = 5;
+/// The first pause between two such looks. Each is twice as long as the one before, because a process that is taking a claim
+/// over may wait for a processor.
+const PASSING: Duration = Duration::from_millis(1);
 const NOT_OURS: &str = "has a read lock or a traditional record lock, which no holder of this crate takes";
 
 /// Looks at the sessions of one directory. What is asked once for all of them is kept.
@@ -76,6 +78,8 @@ struct Finding {
 struct Open {
     fd: Fd,
     inode: Inode,
+    /// Asked before it was read: whoever takes it over locks it before writing.
+    lock: sys::Result<Conflict>,
     content: Content,
     links: u64,
 }
@@ -93,19 +97,26 @@ impl<'a> Look<'a> {
 
     /// Looks at one session's lock.
     pub(crate) fn at(&self, session: &Session) -> Inspection {
-        let mut passing = 0;
+        let mut passing = Vec::new();
         for _ in 0..ROUNDS {
             match self.round(session) {
-                Round::Changed => {}
-                Round::Passing(_) if passing < PASSING_ROUNDS => {
-                    passing += 1;
+                Round::Changed => passing.clear(),
+                Round::Settled(finding) => return self.inspection(session, finding),
+                Round::Passing(finding) => {
+                    // Another claim in the same state is no sign that it lasts.
+                    if passing.last().is_some_and(|last| *last != finding.content) {
+                        passing.clear();
+                    }
+                    if passing.len() >= PASSING_ROUNDS {
+                        return self.inspection(session, finding);
+                    }
                     match self.depth {
                         // The deadline of an acquire has passed, perhaps on an executor's thread.
                         Depth::Short => std::thread::yield_now(),
-                        Depth::Full => sys::clock::pause(PASSING),
+                        Depth::Full => sys::clock::pause(PASSING * (1 << passing.len())),
                     }
+                    passing.push(finding.content);
                 }
-                Round::Settled(finding) | Round::Passing(finding) => return self.inspection(session, finding),
             }
         }
         self.inspection(session, unknown(None, "it changes faster than it can be looked at"))
@@ -117,7 +128,7 @@ impl<'a> Look<'a> {
             Ok(None) => return self.without_claim(session),
             Err(round) => return round,
         };
-        match ofd::conflict(&opened.fd, ofd::Range::All) {
+        match opened.lock {
             Ok(Conflict::Ofd) => self.locked(session, opened),
             Ok(Conflict::None) => self.unlocked(session, opened),
             Ok(Conflict::Other) => Round::Settled(unknown(Some(opened.content), format!("its claim {NOT_OURS}"))),
@@ -142,11 +153,12 @@ impl<'a> Look<'a> {
             Err(Errno::NOENT) => return Err(Round::Changed),
             Err(errno) => return Err(refused("its claim cannot be opened", errno)),
         };
+        let lock = ofd::conflict(&fd, ofd::Range::All);
         let mut buffer = [0; MAX_CLAIM_LEN + 1];
         match sys::file::read_start(&fd, &mut buffer) {
             Ok(len) => {
                 let content = Content::classify(&buffer[..len]);
-                Ok(Some(Open { fd, inode: stat.inode, content, links: stat.links }))
+                Ok(Some(Open { fd, inode: stat.inode, lock, content, links: stat.links }))
             }
             Err(errno) => Err(refused("its claim cannot be read", errno)),
         }
@@ -169,7 +181,7 @@ impl<'a> Look<'a> {
     }
 
     fn unlocked(&self, session: &Session, opened: Open) -> Round {
-        let Open { fd, inode, content, links } = opened;
+        let Open { fd, inode, content, links, .. } = opened;
         let boot_id = self.directory.process.boot_id();
         // An arbiter that cannot be read backs no claim as far as can be told, and the writer probe answers.
         let arbiter = self.arbiter(session.range).ok().flatten();
@@ -185,7 +197,7 @@ impl<'a> Look<'a> {
                 Err(errno) => unknown(Some(content), told("whether its owner lives cannot be asked", errno)),
             }
         };
-        // Whoever takes it over locks it before writing.
+        // Nobody has written it since it was read.
         let same = self.is_at_path(session, inode) && ofd::conflict(&fd, ofd::Range::All) == Ok(Conflict::None);
         if same { Round::Settled(finding) } else { Round::Changed }
     }

@@ -1,7 +1,6 @@
 //! Every state of a lock, made for real, and what a look says of it. A look changes nothing and disturbs nobody.
 
 use super::{LONG, SHORT, exit_code, kill, somebody_waits, stranger, strangers, wait_until};
-use crate::payload::Content;
 use crate::sys::fork::in_child;
 use crate::verdict::{OwnerProcess, Reason};
 use crate::{HolderKind, InspectError, Inspection, LockDir, LockError, State};
@@ -334,51 +333,4 @@ fn a_timeout_tells_why() {
     );
     let LockError::Timeout { found, .. } = error else { panic!("{words}") };
     assert_eq!((found.state, found.waiters.parked), (State::Held, None));
-}
-
-/// Looks in a loop beside acquires of two processes: every one succeeds, and every look says what can be.
-#[test]
-fn looks_disturb_nobody() {
-    let (dir, one, other) = strangers();
-    let watcher = stranger(dir.path());
-    let mut looks = 0;
-    std::thread::scope(|scope| {
-        let acquiring = [&one, &other].map(|locks| {
-            scope.spawn(move || {
-                for _ in 0..1000 {
-                    locks.lock("s").timeout(LONG).blocking().expect("its turn comes").release().expect("released");
-                }
-            })
-        });
-        while !acquiring.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-            let found = look(&watcher);
-            // Both holders live, and between two looks at one thing the other may change.
-            let may_be = [State::Free, State::Held, State::Unknown].contains(&found.state);
-            assert!(may_be, "{found:?}");
-            assert!(found.state != State::Unknown || found.to_string().contains("changes faster"), "{found}");
-            looks += 1;
-        }
-    });
-    assert!(looks > 0);
-    assert_state(&look(&watcher), State::Free);
-}
-
-/// A dead older peer's claim is taken over beside looks that probe it all the time.
-#[test]
-fn looks_delay_no_takeover() {
-    let (dir, locks, watcher) = strangers();
-    for _ in 0..3 {
-        fs::write(dir.path().join("s.lock"), "{\"pid\":1}").expect("written");
-        std::thread::scope(|scope| {
-            let taking = scope.spawn(|| locks.lock("s").timeout(LONG).blocking().expect("free after the grace"));
-            while !taking.is_finished() {
-                let found = look(&watcher);
-                let may_be = [State::Reclaimable, State::Held, State::ForeignHeld].contains(&found.state);
-                assert!(may_be, "{found:?}");
-            }
-            let _guard = taking.join().expect("no panic");
-            let claim = fs::read(dir.path().join("s.lock")).expect("there");
-            assert!(Content::classify(&claim).is_ours());
-        });
-    }
 }

@@ -45,14 +45,18 @@ pub(super) fn leave_older(dir: &Path, numbers: std::ops::Range<usize>) {
 
 /// Claims as a killed process of this crate leaves them: backed by this directory's arbiters, and not locked.
 pub(super) fn leave_own(locks: &LockDir, numbers: std::ops::Range<usize>) {
-    let directory = &locks.directory;
     for number in numbers {
-        let session = Session::new(&name(number)).expect("valid");
-        let arbiter = directory.arbiter(session.range).expect("made");
-        let payload = crate::claim::payload(directory, arbiter.id, 1, None, None);
-        let payload = Payload { pid: Some(dead_pid()), nonce: Some([7; 16]), ..payload };
-        fs::write(claim(&directory.path, number), payload.encode(0)).expect("written");
+        leave_own_at(locks, number, &claim(locks.path(), number));
     }
+}
+
+pub(super) fn leave_own_at(locks: &LockDir, number: usize, path: &Path) {
+    let directory = &locks.directory;
+    let session = Session::new(&name(number)).expect("valid");
+    let arbiter = directory.arbiter(session.range).expect("made");
+    let payload = crate::claim::payload(directory, arbiter.id, 1, None, None);
+    let payload = Payload { pid: Some(dead_pid()), nonce: Some([7; 16]), ..payload };
+    fs::write(path, payload.encode(0)).expect("written");
 }
 
 pub(super) fn claims_left(dir: &Path) -> usize {

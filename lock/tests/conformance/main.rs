@@ -3,7 +3,13 @@
 //! The cases are those of the older lock's own tests, as the seed threads tell them (openclaw #10283, #57019, #15628, #32081,
 //! #4044), and of the reasons for which it reclaims. Each runs on both: on a model of the older lock and on this crate.
 #![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
-#![allow(unreachable_pub, reason = "a module of a test binary")]
+#![allow(unreachable_pub, missing_docs, reason = "a module of a test binary")]
+#![allow(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "not an interface"
+)]
 
 mod older;
 mod ours;
