@@ -71,9 +71,9 @@ fn looks_beside_takeovers_mistake_nobody() {
                 drop(locks.lock(&name(0)).timeout(LONG).blocking().expect("its owner is dead"));
             }
         });
-        let (mut looks, mut mistaken) = (0, 0);
+        let (mut all, mut mistaken) = (0, 0);
         while !taking.is_finished() {
-            looks += 1;
+            all += 1;
             let found = crate::look::Look::full(&watcher.directory).at(&session);
             let nonce = found.holder.as_ref().and_then(|holder| holder.payload.as_ref()?.nonce);
             let right = match found.state {
@@ -90,6 +90,6 @@ fn looks_beside_takeovers_mistake_nobody() {
             assert!(right, "{found:?}");
         }
         taking.join().expect("no panic");
-        assert!(mistaken <= 1 + looks / 50, "{mistaken} of {looks} looks took a takeover for an inherited lock");
+        assert!(mistaken <= 1 + all / 50, "{mistaken} of {all} looks took a takeover for an inherited lock");
     });
 }
