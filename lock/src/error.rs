@@ -184,7 +184,7 @@ pub enum ReentryError {
     #[error("the hold was lost: {0}; acquire the lock again")]
     Lost(Loss),
     /// The handle was inherited by a forked child, which holds nothing.
-    #[error("the lock belongs to the parent of this forked process")]
+    #[error("the lock is held by the parent of this forked process; acquire it in the child")]
     Forked,
 }
 
@@ -197,7 +197,7 @@ pub enum ReleaseError {
     #[error("the lock is held by the parent of this forked process, which has to release it")]
     Forked,
     /// The hold was lost before its release: what was written meanwhile may have met another writer.
-    #[error("{session:?} was not held to the end: {cause}")]
+    #[error("{session:?} was not held to the end: {cause}; check what was written meanwhile")]
     Lost {
         /// The session's name.
         session: String,
@@ -215,15 +215,15 @@ pub enum ReleaseError {
 #[non_exhaustive]
 pub enum InspectError {
     /// The name cannot name a session.
-    #[error("{name:?} cannot name a session")]
+    #[error("{name:?} cannot name a session: {cause}")]
     Name {
         /// The name.
         name: String,
         /// Why not.
-        source: NameError,
+        cause: NameError,
     },
     /// The process was forked after the directory was opened; open the directory again in the child.
-    #[error("the directory was opened before a fork; the child has to open it again")]
+    #[error("the directory was opened before this process was forked: open it again in the child")]
     Forked,
     /// The directory cannot be listed.
     #[error(transparent)]
@@ -235,7 +235,7 @@ pub enum InspectError {
 #[non_exhaustive]
 pub enum SweepError {
     /// The process was forked after the directory was opened; open the directory again in the child.
-    #[error("the directory was opened before a fork; the child has to open it again")]
+    #[error("the directory was opened before this process was forked: open it again in the child")]
     Forked,
     /// The directory cannot be listed, or a thread cannot be started.
     #[error(transparent)]

@@ -30,7 +30,7 @@ impl LockDir {
         if !directory.process.is_current() {
             return Err(InspectError::Forked);
         }
-        let session = Session::new(name).map_err(|source| InspectError::Name { name: name.to_owned(), source })?;
+        let session = Session::new(name).map_err(|cause| InspectError::Name { name: name.to_owned(), cause })?;
         Ok(Look::full(directory).at(&session))
     }
 

@@ -5,9 +5,9 @@
 mod support;
 
 use nix::libc;
-use session_lock::error::SystemError;
+use session_lock::error::{ReentryError, SystemError};
 use session_lock::payload::Payload;
-use session_lock::{Holder, HolderKind, LockDir, LockError, NameError, OpenError, ReleaseError, TryAcquire};
+use session_lock::{Holder, HolderKind, LockDir, LockError, Loss, NameError, OpenError, ReleaseError, TryAcquire};
 use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::fs::{self, OpenOptions, Permissions};
@@ -145,5 +145,13 @@ fn errors_about_hostile_names_and_payloads_are_clean_and_say_what_to_do() {
     let long = locks.lock("s").label("x".repeat(129)).blocking().expect_err("too long");
     assert_says(&long, &["128", "129", "shorten it"]);
     assert_says(&LockError::Forked, &["open it again in the child"]);
+    assert_says(&LockError::Restarted, &["ask again"]);
     assert_says(&ReleaseError::Forked, &["parent"]);
+    assert_says(
+        &ReleaseError::Lost { session: HOSTILE.into(), cause: Loss::Deleted },
+        &[shown, "deleted its claim", "check what was written"],
+    );
+    for error in [ReentryError::Over, ReentryError::Lost(Loss::HoldExceeded), ReentryError::Forked] {
+        assert_says(&error, &["acquire"]);
+    }
 }

@@ -28,7 +28,7 @@ fn looks_disturb_nobody() {
             let may_be = [State::Free, State::Held, State::Unknown].contains(&found.state);
             assert!(may_be, "{found:?}");
             assert!(found.state != State::Unknown || found.to_string().contains("changes faster"), "{found}");
-            rounds += 1;
+            looks += 1;
         }
     });
     assert!(looks > 0);
