@@ -44,6 +44,9 @@ const FEW: usize = 8;
 /// descriptors that the process has left (`RLIMIT_NOFILE`), and claims beyond that wait out another grace. The sink gets
 /// `Reclaimed` and `ReclaimRefused`, and nothing that looks like an application's acquire.
 ///
+/// A restart meanwhile ([`crate::release_all`]) ends it as it ends acquires: what waits for its grace is kept, and told as
+/// [`Kept::Failed`] with [`LockError::Restarted`].
+///
 /// A `SIGKILL` in the middle leaves the directory as if a holder had been killed: what is not swept yet is still there.
 #[must_use = "nothing is swept until this is awaited or told to block"]
 #[derive(Clone, Debug)]

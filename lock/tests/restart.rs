@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use session_lock::event::{Event, NotAcquired, ReleaseOutcome, Sink};
 use session_lock::payload::Content;
-use session_lock::{LockDir, LockError, Loss, ReleaseError, TryAcquire, release_all};
+use session_lock::{Kept, LockDir, LockError, Loss, ReleaseError, SweepOutcome, TryAcquire, release_all};
 use std::fs;
 use std::future::{Future, IntoFuture};
 use std::io::{BufRead, BufReader};
@@ -19,8 +19,9 @@ use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use support::process::example;
-use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
+use support::{GRACE, LONG, Recorder, SHORT, lock_dir, wait_until};
 use tokio::sync::Mutex;
 
 /// A restart ends every acquire of the process, so these tests run one after the other.
@@ -288,4 +289,41 @@ fn an_acquire_that_is_about_to_wait_ends_as_well() {
     sink.0.wait();
     wait_until(|| waiting.is_finished());
     assert!(matches!(waiting.join().expect("no panic"), Err(LockError::Restarted)));
+}
+
+/// A sweep has the turns of the claims that it pins. They come back when its grace is over, and the claims stay.
+#[test]
+fn a_sweep_meanwhile_gives_back_what_it_has() {
+    let _alone = ALONE.blocking_lock();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // Long enough for three threads to come while it lasts.
+    let (recorder, options) = (Arc::new(Recorder::default()), LockDir::options().grace(Duration::from_secs(2)));
+    let locks = options.sink(recorder.clone()).open(dir.path()).expect("open");
+    let is_pinned = |event: &&Event| matches!(event, Event::ReclaimRefused { .. });
+    let names = ["a", "b", "c"];
+    for name in names {
+        fs::write(dir.path().join(format!("{name}.lock")), "{\"pid\":1}").expect("written");
+    }
+    let swept = std::thread::scope(|scope| {
+        let sweeping = scope.spawn(|| locks.sweep().blocking().expect("listed"));
+        wait_until(|| recorder.events().iter().filter(is_pinned).count() == names.len());
+        let is_waited_for = |name: &&str| !locks.inspect(name).expect("valid").waiters.here.is_empty();
+        std::thread::scope(|waiting| {
+            for name in names {
+                waiting.spawn(|| assert!(matches!(locks.lock(name).blocking().map(drop), Err(LockError::Restarted))));
+            }
+            wait_until(|| names.iter().all(is_waited_for));
+            assert_eq!(release_all().released, 0);
+        });
+        sweeping.join().expect("no panic")
+    });
+    for claim in &swept.claims {
+        let SweepOutcome::Kept { why: Kept::Failed(error) } = &claim.outcome else { panic!("{claim:?}") };
+        assert!(matches!(**error, LockError::Restarted), "{error}");
+    }
+    let locks = LockDir::options().grace(GRACE).open(dir.path()).expect("open");
+    for name in names {
+        assert!(dir.path().join(format!("{name}.lock")).exists());
+        drop(locks.lock(name).timeout(LONG).blocking().expect("free after another grace"));
+    }
 }
