@@ -15,8 +15,9 @@
 
 use crate::directory::Directory;
 use crate::error::{LockError, REMOVED_AGAIN, SystemError};
-use crate::name::Range;
+use crate::name::{Range, is_temporary};
 use crate::payload::ArbiterId;
+use crate::spare::Mode;
 use crate::sys::file::{Access, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
 use siphasher::sip::SipHasher24;
@@ -179,6 +180,24 @@ impl Arbiter {
     }
 }
 
+/// Removes what processes left that were killed while they made the state directory: empty directories that have its name
+/// and 32 hex digits. Whoever is making one at this moment finds it gone, and starts again. Best effort. Returns how many
+/// there were.
+pub(crate) fn sweep_unfinished(directory: &Directory, mode: Mode) -> usize {
+    let is_ours = |name: &CStr| is_temporary(name, ".session-lock-");
+    let names = sys::file::names(&directory.fd, is_ours, usize::MAX).unwrap_or_default();
+    let sweep_one = |name: &&CString| {
+        let dir = &directory.fd;
+        let accepted = sys::file::stat_at(dir, name).is_ok_and(|stat| directory.accepts_owner(stat.uid));
+        accepted
+            && match mode {
+                Mode::Remove => sys::file::remove_directory(dir, name).is_ok(),
+                Mode::Count => sys::file::is_empty(dir, name).unwrap_or(false),
+            }
+    };
+    names.iter().filter(sweep_one).count()
+}
+
 /// The state directory, and whether it was missing and was made here. `None` if it was removed meanwhile.
 pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<(Fd, bool)>, LockError> {
     let name = STATE_DIRECTORY;
@@ -189,7 +208,10 @@ pub(crate) fn open_state_directory(directory: &Directory) -> Result<Option<(Fd, 
             // With the set-group-ID bit, so that what is made in it belongs to the group as well.
             let (permissions, gid) = (directory.stat.permissions & 0o2777 | 0o700, directory.stat.gid);
             match sys::file::make_directory(&directory.fd, name, permissions, gid) {
-                Ok(()) => made = true,
+                Ok(()) => {
+                    made = true;
+                    sweep_unfinished(directory, Mode::Remove);
+                }
                 Err(Errno::EXIST | Errno::NOENT) => {}
                 Err(errno) => return Err(failed(errno)),
             }

@@ -136,8 +136,11 @@ impl Future for Lost {
     type Output = Loss;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Loss> {
-        let before = self.waker.replace(context.waker().clone());
-        self.hold.poll_lost(context.waker(), before.as_ref())
+        let before = self.waker.take();
+        let polled = self.hold.poll_lost(context.waker(), before.as_ref());
+        // One that is not kept there must not be taken out: it may be another future's of the same task.
+        self.waker = polled.is_pending().then(|| context.waker().clone());
+        polled
     }
 }
 

@@ -57,6 +57,10 @@ pub(crate) enum Looked {
     Over,
 }
 
+/// A hold that has ended, and has the turn until [`Hold::finish`].
+#[must_use = "the turn is still to be passed on"]
+pub(crate) struct Ended(Result<Released, SystemError>);
+
 impl Hold {
     pub(crate) fn begin(request: &Request, new: Held) -> Arc<Self> {
         let since = sys::clock::now();
@@ -112,16 +116,17 @@ impl Hold {
             return Err(ReleaseError::Forked);
         }
         if self.guards.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(result) = self.end(None)
+            && let Some(ended) = self.end(None)
         {
-            result?;
+            self.finish(ended)?;
         }
         self.lost()
             .map_or(Ok(()), |cause| Err(ReleaseError::Lost { session: self.request.session.name.clone(), cause }))
     }
 
-    /// Ends the hold under its guards; they are told first. `None` if it has ended already. [`Hold::wake_lost`] is to follow.
-    pub(crate) fn take_away(self: &Arc<Self>, loss: Loss) -> Option<Result<(), SystemError>> {
+    /// Ends the hold under its guards; they are told first. `None` if it has ended already. [`Hold::finish`] and
+    /// [`Hold::wake_lost`] are to follow.
+    pub(crate) fn take_away(self: &Arc<Self>, loss: Loss) -> Option<Ended> {
         self.end(Some(loss))
     }
 
@@ -136,7 +141,7 @@ impl Hold {
         let exceeded = match action {
             HoldExceeded::Report => !self.is_over(),
             // Whether that failed is in the event of the release.
-            HoldExceeded::Release => self.take_away(Loss::HoldExceeded).is_some(),
+            HoldExceeded::Release => self.take_away(Loss::HoldExceeded).map(|ended| drop(self.finish(ended))).is_some(),
         };
         if exceeded {
             self.request.record(&Event::HoldExceeded { action });
@@ -144,8 +149,9 @@ impl Hold {
         }
     }
 
-    /// Ends the hold, unless it has ended. Whoever finds it ended also finds its claim gone. The turn passes on last.
-    fn end(self: &Arc<Self>, loss: Option<Loss>) -> Option<Result<(), SystemError>> {
+    /// Ends the hold, unless it has ended. Whoever finds it ended also finds its claim gone. It has the turn until
+    /// [`Hold::finish`].
+    fn end(self: &Arc<Self>, loss: Option<Loss>) -> Option<Ended> {
         let mut slot = self.claim();
         let claim = slot.take()?;
         let process = self.directory().process;
@@ -156,6 +162,12 @@ impl Hold {
         let result = self.run_release(claim);
         drop(slot);
         process.forget(self);
+        Some(Ended(result))
+    }
+
+    /// Passes the turn of a hold that has ended on, as the last step of its release, and says what became of it. Whoever is
+    /// woken may run on this thread.
+    pub(crate) fn finish(&self, Ended(result): Ended) -> Result<(), SystemError> {
         self.request.directory.queues.pass_on(self.request.session.range);
         let outcome = match &result {
             Ok(Released::Unlinked) => ReleaseOutcome::Released,
@@ -166,7 +178,7 @@ impl Hold {
             self.lose(cause);
         }
         self.request.record(&Event::Released { outcome, held: self.age() });
-        Some(result.map(drop))
+        result.map(drop)
     }
 
     fn run_release(&self, claim: Claim) -> Result<Released, SystemError> {

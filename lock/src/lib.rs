@@ -30,8 +30,9 @@
 //!    ([`Guard::lost`]).
 //! 5. Every hold has a fencing token that is larger than those of the session's earlier holds ([`Guard::token`]).
 //! 6. No wait outlasts its deadline, except for a system call that is running, and a failure leaves no file behind. (A
-//!    `SIGKILL` leaves the dead owner's claim until the next acquire, and a spare in the state directory until another
-//!    process makes one.)
+//!    `SIGKILL` leaves the dead owner's claim until the next acquire, a spare in the state directory until another process
+//!    makes one, and within the first acquire of all an empty `.session-lock-<hex digits>`, until another process makes the
+//!    state directory or sweeps.)
 //! 7. A file that is not a claim is never touched, whatever its name.
 //!
 //! # Not promised

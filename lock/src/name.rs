@@ -9,7 +9,7 @@
 //! share shard and offset share one lock; that costs waiting, never exclusion.
 
 use siphasher::sip::SipHasher24;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::hash::Hasher;
 
 /// The number of arbiter files.
@@ -47,6 +47,12 @@ pub enum NameError {
     /// It is the state directory's name.
     #[error("'.session-lock' is the lock's own state directory")]
     StateDirectory,
+}
+
+/// Whether a name is this prefix and the 32 lower-case hex digits of 16 random bytes, as names of temporary files are.
+pub(crate) fn is_temporary(name: &CStr, prefix: &str) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    name.to_bytes().strip_prefix(prefix.as_bytes()).is_some_and(|random| random.len() == 32 && random.iter().all(digit))
 }
 
 impl Session {

@@ -12,6 +12,7 @@ use crate::error::SystemError;
 use crate::event::Loss;
 use crate::hold::Hold;
 use crate::protocol::Inode;
+use crate::request::pass_on;
 use crate::sys::{self, fork::Generation};
 use crate::verdict::Asker;
 use crate::waiters::Waiters;
@@ -145,9 +146,10 @@ impl Process {
         let mut instance = self.instance.write().unwrap_or_else(PoisonError::into_inner);
         *instance += 1;
         let directories: Vec<_> = lock(&self.directories).values().filter_map(Weak::upgrade).collect();
-        let waiters: Vec<_> = directories.iter().flat_map(|directory| directory.queues.take_waiters()).collect();
+        let waiters: Vec<_> =
+            directories.iter().map(|directory| (directory, directory.queues.take_waiters())).collect();
         let holds: Vec<_> = lock(&self.holds).values().filter_map(Weak::upgrade).collect();
-        let released = holds.iter().filter_map(|hold| hold.take_away(Loss::Restarted)).collect();
+        let ended: Vec<_> = holds.iter().filter_map(|hold| Some((hold, hold.take_away(Loss::Restarted)?))).collect();
         for directory in &directories {
             directory.discard_spare();
         }
@@ -157,11 +159,16 @@ impl Process {
         }
         drop(instance);
         // Only now, because a waker may run what it wakes.
+        let released = ended.into_iter().map(|(hold, ended)| hold.finish(ended)).collect();
         for hold in &holds {
             hold.wake_lost();
         }
-        for waiter in &waiters {
-            waiter.wake();
+        for (directory, waiters) in waiters {
+            for (range, waiter) in waiters {
+                if let Some(delivered) = waiter.end() {
+                    pass_on(directory, range, delivered);
+                }
+            }
         }
         released
     }

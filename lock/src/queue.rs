@@ -19,6 +19,8 @@ pub(crate) struct Queues([Mutex<HashMap<u64, Queue>>; SHARDS]);
 #[derive(Debug, Default)]
 struct Queue {
     waiters: VecDeque<Arc<Waiter>>,
+    /// To whom something was delivered last. It may not have taken it yet.
+    served: Option<Arc<Waiter>>,
     /// The waiter thread that has the turn now, while it waits for something that can be called off.
     parker: Option<Arc<Parker>>,
 }
@@ -105,6 +107,7 @@ impl Queues {
                 let mut shard = self.shard(range);
                 let queue = shard.get_mut(&range.offset)?;
                 let waiter = queue.waiters.pop_front();
+                queue.served.clone_from(&waiter);
                 if waiter.is_none() && matches!(delivery, Delivery::Turn) {
                     shard.remove(&range.offset);
                     return None;
@@ -127,8 +130,9 @@ impl Queues {
 
     /// Takes a waiter out. What had been delivered to it already comes back, and must be passed on.
     pub(crate) fn leave(&self, range: Range, waiter: &Arc<Waiter>) -> Option<Delivery> {
-        let mut shard = self.shard(range);
+        // Before the shard is locked, because dropping its waker may run anything.
         let delivered = waiter.leave();
+        let mut shard = self.shard(range);
         if let Some(queue) = shard.get_mut(&range.offset) {
             queue.waiters.retain(|other| !Arc::ptr_eq(other, waiter));
             if let (true, Some(parker)) = (queue.waiters.is_empty(), &queue.parker) {
@@ -138,12 +142,13 @@ impl Queues {
         delivered
     }
 
-    /// Takes everybody out who waits. They are still to be [woken](Waiter::wake).
-    pub(crate) fn take_waiters(&self) -> Vec<Arc<Waiter>> {
+    /// Takes everybody out who waits, or has not taken what was delivered yet. They are still to be [ended](Waiter::end).
+    pub(crate) fn take_waiters(&self) -> Vec<(Range, Arc<Waiter>)> {
         let mut taken = Vec::new();
-        for shard in &self.0 {
-            for queue in shard.lock().unwrap_or_else(PoisonError::into_inner).values_mut() {
-                taken.extend(queue.waiters.drain(..));
+        for (shard, queues) in self.0.iter().enumerate() {
+            for (&offset, queue) in queues.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+                let waiters = queue.served.take().into_iter().chain(queue.waiters.drain(..));
+                taken.extend(waiters.map(|waiter| (Range { shard, offset }, waiter)));
                 if let Some(parker) = &queue.parker {
                     parker.unpark();
                 }
@@ -179,8 +184,11 @@ impl Waiter {
         let mut state = self.state();
         match std::mem::replace(&mut *state, State::Gone) {
             State::Delivered(delivery) => Some(delivery),
-            State::Waiting(_) => {
+            State::Waiting(before) => {
                 *state = State::Waiting(Some(waker.clone()));
+                drop(state);
+                // Only now, because that may run anything.
+                drop(before);
                 None
             }
             State::Gone => None,
@@ -199,19 +207,26 @@ impl Waiter {
         None
     }
 
-    /// Wakes it without anything delivered.
-    pub(crate) fn wake(&self) {
-        let waker = match &mut *self.state() {
-            State::Waiting(waker) => waker.take(),
-            State::Delivered(_) | State::Gone => None,
-        };
-        if let Some(waker) = waker {
-            waker.wake();
+    /// Wakes it to find that the process has restarted. What had been delivered to it comes back, and must be passed on.
+    pub(crate) fn end(&self) -> Option<Delivery> {
+        let mut state = self.state();
+        if matches!(*state, State::Gone) {
+            return None;
         }
+        // It may be about to wait, and would not be woken again.
+        let before = std::mem::replace(&mut *state, State::Delivered(Delivery::Failed(LockError::Restarted)));
+        drop(state);
+        match before {
+            State::Delivered(delivery) => return Some(delivery),
+            State::Waiting(Some(waker)) => waker.wake(),
+            State::Waiting(None) | State::Gone => {}
+        }
+        None
     }
 
     fn leave(&self) -> Option<Delivery> {
-        match std::mem::replace(&mut *self.state(), State::Gone) {
+        let before = std::mem::replace(&mut *self.state(), State::Gone);
+        match before {
             State::Delivered(delivery) => Some(delivery),
             State::Waiting(_) | State::Gone => None,
         }

@@ -8,7 +8,7 @@ use crate::event::{Event, HoldExceeded, NoSink, NotAcquired, Sink};
 use crate::hold::Hold;
 use crate::holder::Holder;
 use crate::look::Look;
-use crate::name::Session;
+use crate::name::{Range, Session};
 use crate::payload::{ArbiterId, Payload};
 use crate::protocol::Operation;
 use crate::queue::{Asked, Delivery, Waiter};
@@ -242,12 +242,9 @@ impl Pending {
     /// Leaves the queue, and hands on what had been delivered already.
     fn give_up(&mut self) {
         let Stage::Waiting(waiter) = std::mem::replace(&mut self.stage, Stage::Ended) else { return };
-        let range = self.request.session.range;
-        let queues = &self.request.directory.queues;
-        match queues.leave(range, &waiter) {
-            Some(Delivery::Turn) => queues.pass_on(range),
-            Some(Delivery::Attempt(attempt)) => hand_on(attempt),
-            Some(Delivery::Failed(_)) | None => {}
+        let Request { directory, session, .. } = &self.request;
+        if let Some(delivered) = directory.queues.leave(session.range, &waiter) {
+            pass_on(directory, session.range, delivered);
         }
     }
 }
@@ -280,6 +277,15 @@ fn wait(mut attempt: Box<Attempt>, operation: Operation) {
             drop(directory.queues.deliver(range, Delivery::Failed(error)));
             directory.queues.pass_on(range);
         }
+    }
+}
+
+/// Passes on what comes back from a waiter that does not want it any more.
+pub(crate) fn pass_on(directory: &Directory, range: Range, delivered: Delivery) {
+    match delivered {
+        Delivery::Turn => directory.queues.pass_on(range),
+        Delivery::Attempt(attempt) => hand_on(attempt),
+        Delivery::Failed(_) => {}
     }
 }
 

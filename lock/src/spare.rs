@@ -11,6 +11,7 @@
 use crate::arbiter::{STATE_DIRECTORY, open_state_directory};
 use crate::claim::{self, Claim};
 use crate::directory::Directory;
+use crate::name::is_temporary;
 use crate::payload::{Content, MAX_CLAIM_LEN};
 use crate::protocol::Inode;
 use crate::sys::file::Access;
@@ -22,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const PREFIX: &str = "spare-";
 /// A process that has made this many claims will make more.
 const WORTH_IT: u32 = 8;
-/// How many dead spares one process looks at.
+/// How many spares an acquire looks at.
 const MAX_SWEPT: usize = 1024;
 /// Spares lie above the arbiters, because at the end of a process the kernel finalises the highest number first.
 const ABOVE_ARBITERS: i32 = 512;
@@ -59,7 +60,7 @@ impl Spare {
         }
         match open_state_directory(directory) {
             Ok(Some((state, _))) => {
-                sweep(directory, &state, Mode::Remove);
+                sweep(directory, &state, Mode::Remove, MAX_SWEPT);
                 let spare = sys::file::link(&claim.fd, &state, &name(directory)).is_ok();
                 Claim { spare, fd: claim.fd.at_least(ABOVE_ARBITERS), ..claim }
             }
@@ -91,10 +92,9 @@ fn name(directory: &Directory) -> CString {
     CString::new(format!("{PREFIX}{nonce:032x}")).expect("hex digits are no NUL bytes")
 }
 
-/// Whether it is `spare-` and 32 hex digits, as [`name`] makes it.
+/// Whether it is a name as [`name`] makes it.
 fn is_spares_name(name: &CStr) -> bool {
-    let digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    name.to_bytes().strip_prefix(PREFIX.as_bytes()).is_some_and(|nonce| nonce.len() == 32 && nonce.iter().all(digit))
+    is_temporary(name, PREFIX)
 }
 
 /// Whether a sweep removes what it finds.
@@ -104,16 +104,17 @@ pub(crate) enum Mode {
     Count,
 }
 
-/// As [`sweep`], in the directory's state directory if there is one.
+/// As [`sweep`], all of them, in the directory's state directory if there is one.
 pub(crate) fn sweep_in(directory: &Directory, mode: Mode) -> usize {
     let state = sys::file::open_subdirectory(&directory.fd, STATE_DIRECTORY);
-    state.map_or(0, |state| sweep(directory, &state, mode))
+    state.map_or(0, |state| sweep(directory, &state, mode, usize::MAX))
 }
 
 /// Removes the spares of dead processes: those that nobody has locked. One that is still some session's claim stays until
-/// that is reclaimed, and whatever is no spare stays as it is. Best effort. Returns how many there were.
-fn sweep(directory: &Directory, state: &Fd, mode: Mode) -> usize {
-    let names = sys::file::names(state, is_spares_name, MAX_SWEPT).unwrap_or_default();
+/// that is reclaimed, and whatever is no spare stays as it is. Best effort; looks at `most` so many, and returns how many
+/// there were.
+fn sweep(directory: &Directory, state: &Fd, mode: Mode, most: usize) -> usize {
+    let names = sys::file::names(state, is_spares_name, most).unwrap_or_default();
     // One that cannot be looked at keeps none of the others.
     names.iter().filter(|name| sweep_one(directory, state, name, mode).unwrap_or(false)).count()
 }

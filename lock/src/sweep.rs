@@ -6,6 +6,7 @@
 
 mod outcome;
 
+use crate::arbiter::sweep_unfinished;
 use crate::attempt::Attempt;
 use crate::dir::LockDir;
 use crate::directory::Directory;
@@ -18,7 +19,7 @@ use crate::name::Session;
 use crate::protocol::{Operation, Refusal};
 use crate::queue::Parker;
 use crate::request::{Ran, Request, abandon, run};
-use crate::spare::Mode;
+use crate::spare::{self, Mode};
 use crate::sys::{self, Errno};
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -43,6 +44,9 @@ const FEW: usize = 8;
 /// descriptors that the process has left (`RLIMIT_NOFILE`), and claims beyond that wait out another grace. The sink gets
 /// `Reclaimed` and `ReclaimRefused`, and nothing that looks like an application's acquire.
 ///
+/// A restart meanwhile ([`crate::release_all`]) ends it as it ends acquires: what waits for its grace is kept, and told as
+/// [`Kept::Failed`] with [`LockError::Restarted`].
+///
 /// A `SIGKILL` in the middle leaves the directory as if a holder had been killed: what is not swept yet is still there.
 #[must_use = "nothing is swept until this is awaited or told to block"]
 #[derive(Clone, Debug)]
@@ -52,8 +56,8 @@ pub struct Sweep<'a> {
 }
 
 impl LockDir {
-    /// Removes the claims of dead owners, and spare files of dead processes from the state directory. Nothing happens
-    /// until the [`Sweep`] is awaited or told to block.
+    /// Removes the claims of dead owners, and what killed processes left of their own: spare files in the state directory,
+    /// and state directories that they had begun to make. Nothing happens until the [`Sweep`] is awaited or told to block.
     pub fn sweep(&self) -> Sweep<'_> {
         Sweep { dir: self, mode: Mode::Remove }
     }
@@ -205,8 +209,9 @@ impl Sweeper {
         };
         claims.sort_unstable_by(|one: &SweptClaim, other| one.name.cmp(&other.name));
         // Last, because a spare may have been one of the claims.
-        let spares = crate::spare::sweep_in(&self.directory, self.mode);
-        Ok(Swept { claims, spares })
+        let spares = spare::sweep_in(&self.directory, self.mode);
+        let unfinished = sweep_unfinished(&self.directory, self.mode);
+        Ok(Swept { claims, spares, unfinished })
     }
 
     fn sweep(&self, sessions: Vec<Session>) -> Vec<SweptClaim> {

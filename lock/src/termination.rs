@@ -4,6 +4,7 @@ use crate::process::Process;
 use crate::restart::release_all;
 use crate::sys;
 use std::io;
+use std::panic;
 use std::sync::PoisonError;
 use std::thread;
 
@@ -41,8 +42,9 @@ pub fn release_on_termination() -> io::Result<()> {
 
 fn release_at_signals(termination: &sys::signal::Termination) {
     while let Ok(signals) = termination.next() {
-        // What failed is in the events, and the claims that are left are reclaimed.
-        drop(release_all());
+        // What failed is in the events, and the claims that are left are reclaimed. A sink that panics must not keep the
+        // process from ending.
+        drop(panic::catch_unwind(release_all));
         for signal in signals {
             sys::signal::end(signal).ok();
         }

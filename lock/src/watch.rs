@@ -3,7 +3,7 @@
 //!
 //! A hold costs nothing here while it is young: it is put on a list, and the watcher, which ticks while there are any,
 //! watches the claim's inode once the hold is old enough. A claim that cannot be watched (too many watches, or no inotify
-//! instance left for this user) stays on the list and is looked at with each tick; ticks are rarer when that takes long.
+//! instance left for this user) stays on the list and is looked at with each tick, or more rarely when that takes long.
 
 use crate::directory::Directory;
 use crate::hold::{Hold, Looked};
@@ -22,6 +22,8 @@ const TICK: Duration = Duration::from_millis(10);
 const WATCH_AFTER: Duration = Duration::from_millis(20);
 /// Looks take at most one part in this many of the watcher's time, however many claims cannot be watched.
 const SHARE_OF_LOOKS: u32 = 20;
+/// A look that took long because the process was stopped is no reason to rest for as long.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Ticks without any young hold before the watcher sleeps until it is woken.
 const QUIET_TICKS: u32 = 50;
 
@@ -106,9 +108,9 @@ impl Watcher {
     }
 
     fn run(&self) {
-        let (mut quiet, mut tick) = (0, TICK);
+        let (mut quiet, mut rest_until) = (0, sys::clock::now());
         loop {
-            let timeout = if quiet < QUIET_TICKS { Some(tick) } else { self.fall_asleep() };
+            let timeout = if quiet < QUIET_TICKS { Some(TICK) } else { self.fall_asleep() };
             let next_end = lock(&self.ends).first_key_value().map(|((end, _), _)| sys::clock::until(*end));
             if self.inotify.wait(timeout.into_iter().chain(next_end).min()).is_err() {
                 sys::clock::pause(TICK);
@@ -117,9 +119,14 @@ impl Watcher {
             self.tell_subscribers();
             self.end_holds();
             let began = sys::clock::now();
+            // The ticks go on meanwhile, because a new hold may have to end before that.
+            if began < rest_until {
+                continue;
+            }
             quiet = if self.look_at_young() { 0 } else { quiet.saturating_add(1) };
-            let took = sys::clock::now().saturating_duration_since(began);
-            tick = took.saturating_mul(SHARE_OF_LOOKS).max(TICK);
+            let ended = sys::clock::now();
+            let took = ended.saturating_duration_since(began);
+            rest_until = ended + took.saturating_mul(SHARE_OF_LOOKS).min(LONGEST_REST);
         }
     }
 

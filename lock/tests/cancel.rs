@@ -7,6 +7,7 @@ mod support;
 use session_lock::event::{Event, NotAcquired, ReleaseOutcome};
 use session_lock::{Acquire, Guard, LockDir, LockError, TryAcquire};
 use std::fs::File;
+use std::future::{Future, IntoFuture};
 use std::io::Write;
 use std::path::Path;
 use std::pin::Pin;
@@ -225,4 +226,36 @@ fn a_future_that_has_ended_cancels_nothing() {
     let released = |event: &Event| matches!(event, Event::Released { outcome: ReleaseOutcome::Released, .. });
     assert!(recorder.events().iter().any(released));
     assert_free(&locks);
+}
+
+/// A waker that has something to do when it is dropped: a task that ends, and releases a lock of its own.
+struct Releases(#[expect(dead_code, reason = "it is only dropped")] Guard);
+
+impl Wake for Releases {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// The last copy of a waker can be the one that the queue keeps, so it is dropped while nothing is locked.
+#[test]
+fn a_waker_that_releases_the_lock_when_it_is_dropped_stops_nobody() {
+    let (ended, all_ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for is_polled_again in [true, false] {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let locks = LockDir::open(dir.path()).expect("open");
+            let waker = Waker::from(Arc::new(Releases(locks.lock("s").blocking().expect("free"))));
+            let mut waiting = Box::pin(locks.lock("s").into_future());
+            assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            if is_polled_again {
+                // The second waker takes the place of the first.
+                assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+            }
+            drop(waiting);
+            assert_free(&locks);
+        }
+        ended.send(()).expect("the test waits");
+    });
+    all_ended.recv_timeout(LONG).expect("dropping a waker locked the queue against itself");
 }

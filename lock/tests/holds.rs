@@ -5,7 +5,11 @@ mod support;
 
 use session_lock::event::{Event, HoldExceeded, ReleaseOutcome, Sink};
 use session_lock::{LockDir, Loss, ReentryError, ReleaseError, TryAcquire};
+use std::future::{Future, IntoFuture};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
 
@@ -154,4 +158,41 @@ fn reentry_races_with_the_last_release() {
         });
         assert_eq!(handle.reenter().expect_err("over"), ReentryError::Over);
     }
+}
+
+/// Does something when it is woken.
+struct OnWake<F>(F);
+
+impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+/// Two futures of one task wait for the same loss. One that learns of it in its first poll, before the other one is woken,
+/// takes nothing with it.
+#[test]
+fn a_loss_that_is_learned_of_at_once_wakes_the_others_as_well() {
+    let (_dir, locks) = lock_dir();
+    let woken = Arc::new(AtomicBool::new(false));
+    let task = Waker::from(Arc::new(OnWake({
+        let woken = Arc::clone(&woken);
+        move || woken.store(true, Ordering::Relaxed)
+    })));
+    let guard = locks.lock("s").max_hold(SHORT, HoldExceeded::Release).blocking().expect("free");
+    let mut waiting = pin!(guard.lost());
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&task)).is_pending());
+    // Whoever is next is woken between the loss and those who wait for it.
+    let late = Mutex::new(Some(guard.lost()));
+    let next = Waker::from(Arc::new(OnWake({
+        let task = task.clone();
+        move || {
+            let mut late = Box::pin(late.lock().expect("no panic").take().expect("woken once"));
+            assert!(late.as_mut().poll(&mut Context::from_waker(&task)).is_ready());
+        }
+    })));
+    let mut acquire = pin!(locks.lock("s").into_future());
+    assert!(acquire.as_mut().poll(&mut Context::from_waker(&next)).is_pending());
+    wait_until(|| woken.load(Ordering::Relaxed));
+    assert!(waiting.poll(&mut Context::from_waker(&task)).is_ready());
 }

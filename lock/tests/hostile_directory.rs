@@ -5,6 +5,7 @@
 mod support;
 
 use nix::libc;
+use nix::sys::stat::{Mode, umask};
 use session_lock::{LockDir, LockError, Loss, OpenError};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -59,6 +60,20 @@ fn without_permission(mode: u32) {
         let arbiter = fs::metadata(the_arbiter(dir.path())).expect("there");
         assert_eq!(arbiter.permissions().mode() & 0o600, 0o600, "its owner may read and write it");
     }
+}
+
+/// A umask that takes the owner's own permissions: what is made has what the directory has all the same.
+#[test]
+fn a_umask_that_keeps_its_own_user_out() {
+    isolated("a_umask_that_keeps_its_own_user_out", Needs::Root, || {
+        let (dir, locks) = users_directory();
+        umask(Mode::from_bits_truncate(0o777));
+        lock(&locks).expect("the umask takes nothing");
+        for made in [dir.path().join(".session-lock"), the_arbiter(dir.path())] {
+            let mode = fs::metadata(&made).expect("there").permissions().mode();
+            assert_eq!(mode & 0o600, 0o600, "{}: {mode:o}", made.display());
+        }
+    });
 }
 
 #[test]

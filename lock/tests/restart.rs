@@ -8,18 +8,20 @@ mod support;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use session_lock::event::{Event, NotAcquired, ReleaseOutcome};
+use session_lock::event::{Event, NotAcquired, ReleaseOutcome, Sink};
 use session_lock::payload::Content;
-use session_lock::{LockDir, LockError, Loss, ReleaseError, TryAcquire, release_all};
+use session_lock::{Kept, LockDir, LockError, Loss, ReleaseError, SweepOutcome, TryAcquire, release_all};
 use std::fs;
 use std::future::{Future, IntoFuture};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::pin::pin;
 use std::process::{Command, Stdio};
-use std::task::{Context, Waker};
+use std::sync::{Arc, Barrier};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use support::process::example;
-use support::{LONG, Recorder, SHORT, lock_dir, wait_until};
+use support::{GRACE, LONG, Recorder, SHORT, lock_dir, wait_until};
 use tokio::sync::Mutex;
 
 /// A restart ends every acquire of the process, so these tests run one after the other.
@@ -243,4 +245,85 @@ fn a_restart_of_nothing_does_nothing() {
     assert_eq!(release_all().released, 0);
     drop(locks.lock("s").timeout(SHORT).blocking().expect("free"));
     drop(LockDir::open(locks.path()).expect("open"));
+}
+
+/// A future of the old iteration was given the turn, and nobody polls it any more: the new iteration would wait for it.
+#[test]
+fn a_turn_that_nobody_took_is_taken_back() {
+    let _alone = ALONE.blocking_lock();
+    let (_dir, locks) = lock_dir();
+    let guard = locks.lock("s").blocking().expect("free");
+    let mut served = pin!(locks.lock("s").into_future());
+    assert!(served.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(guard);
+    drop(release_all());
+    let next = locks.lock("s").timeout(LONG).blocking().expect("free for the new iteration");
+    let Poll::Ready(Err(LockError::Restarted)) = served.poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("it began before the restart")
+    };
+    assert_eq!(next.is_lost(), None);
+}
+
+/// Stops an acquire at the moment at which it has joined the queue and has no waker there yet.
+struct StopContended(Barrier);
+
+impl Sink for StopContended {
+    fn record(&self, _session: &str, event: &Event) {
+        if matches!(event, Event::Contended { .. }) {
+            self.0.wait();
+            self.0.wait();
+        }
+    }
+}
+
+#[test]
+fn an_acquire_that_is_about_to_wait_ends_as_well() {
+    let _alone = ALONE.blocking_lock();
+    let (dir, locks) = lock_dir();
+    let sink = Arc::new(StopContended(Barrier::new(2)));
+    let stopped = LockDir::options().sink(sink.clone()).open(dir.path()).expect("open");
+    let _guard = locks.lock("s").blocking().expect("free");
+    let waiting = std::thread::spawn(move || stopped.lock("s").blocking().map(drop));
+    sink.0.wait();
+    drop(release_all());
+    sink.0.wait();
+    wait_until(|| waiting.is_finished());
+    assert!(matches!(waiting.join().expect("no panic"), Err(LockError::Restarted)));
+}
+
+/// A sweep has the turns of the claims that it pins. They come back when its grace is over, and the claims stay.
+#[test]
+fn a_sweep_meanwhile_gives_back_what_it_has() {
+    let _alone = ALONE.blocking_lock();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // Long enough for three threads to come while it lasts.
+    let (recorder, options) = (Arc::new(Recorder::default()), LockDir::options().grace(Duration::from_secs(2)));
+    let locks = options.sink(recorder.clone()).open(dir.path()).expect("open");
+    let is_pinned = |event: &&Event| matches!(event, Event::ReclaimRefused { .. });
+    let names = ["a", "b", "c"];
+    for name in names {
+        fs::write(dir.path().join(format!("{name}.lock")), "{\"pid\":1}").expect("written");
+    }
+    let swept = std::thread::scope(|scope| {
+        let sweeping = scope.spawn(|| locks.sweep().blocking().expect("listed"));
+        wait_until(|| recorder.events().iter().filter(is_pinned).count() == names.len());
+        let is_waited_for = |name: &&str| !locks.inspect(name).expect("valid").waiters.here.is_empty();
+        std::thread::scope(|waiting| {
+            for name in names {
+                waiting.spawn(|| assert!(matches!(locks.lock(name).blocking().map(drop), Err(LockError::Restarted))));
+            }
+            wait_until(|| names.iter().all(is_waited_for));
+            assert_eq!(release_all().released, 0);
+        });
+        sweeping.join().expect("no panic")
+    });
+    for claim in &swept.claims {
+        let SweepOutcome::Kept { why: Kept::Failed(error) } = &claim.outcome else { panic!("{claim:?}") };
+        assert!(matches!(**error, LockError::Restarted), "{error}");
+    }
+    let locks = LockDir::options().grace(GRACE).open(dir.path()).expect("open");
+    for name in names {
+        assert!(dir.path().join(format!("{name}.lock")).exists());
+        drop(locks.lock(name).timeout(LONG).blocking().expect("free after another grace"));
+    }
 }

@@ -15,6 +15,8 @@ pub struct Swept {
     pub claims: Vec<SweptClaim>,
     /// How many spare files of dead processes it removed from the state directory.
     pub spares: usize,
+    /// How many directories it removed that a killed process had begun to make the state directory of.
+    pub unfinished: usize,
 }
 
 /// What became of one claim. [`Display`](fmt::Display) gives one line of words, in which what others wrote is escaped.

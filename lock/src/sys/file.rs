@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     Device,
 }
 
+const PIN: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const READ_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Opens a directory for `*at` calls only: openat(2), `O_PATH`. Follows symbolic links.
@@ -55,7 +56,17 @@ pub(crate) fn make_directory(dir: impl AsFd, name: &CStr, permissions: u32, gid:
     let unnamed = format!("{}-{random:032x}", name.to_string_lossy());
     fs::mkdirat(&dir, &*unnamed, Mode::RWXU)?;
     // Through a descriptor, because chmod(2) would follow a link that somebody put there.
-    fs::openat(&dir, &*unnamed, READ_DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
+    let open = || fs::openat(&dir, &*unnamed, READ_DIRECTORY | OFlags::NOFOLLOW, Mode::empty());
+    open()
+        .or_else(|errno| match errno {
+            // The umask keeps even the owner out.
+            Errno::ACCESS => {
+                let pinned = Fd::open(|| fs::openat(&dir, &*unnamed, PIN, Mode::empty()))?;
+                fs::chmod(format!("/proc/self/fd/{}", pinned.as_raw_fd()), Mode::RWXU)?;
+                open()
+            }
+            errno => Err(errno),
+        })
         .and_then(|made| {
             allowed(fs::fchown(&made, None, Some(fs::Gid::from_raw(gid))))?;
             fs::fchmod(made, Mode::from_raw_mode(permissions))
@@ -92,7 +103,7 @@ pub(crate) enum Access {
 /// Opens a file so that its inode is not reused, and nothing else: openat(2), `O_PATH`. Follows no symbolic link, needs no
 /// permission on the file, and is not noticed by anybody.
 pub(crate) fn pin(dir: impl AsFd, name: &CStr) -> Result<Fd> {
-    Fd::open(|| fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()))
+    Fd::open(|| fs::openat(dir, name, PIN, Mode::empty()))
 }
 
 /// Pins the file at a path, and what that file is while the path names it: if it has one link then, that is its only name.
@@ -190,6 +201,12 @@ pub(crate) fn names(dir: impl AsFd, wanted: impl Fn(&CStr) -> bool, most: usize)
     let entries = fs::Dir::new(fs::openat(dir, c".", READ_DIRECTORY, Mode::empty())?)?;
     let name = |entry: fs::DirEntry| entry.file_name().to_owned();
     Ok(entries.filter_map(|entry| entry.ok().map(name)).filter(|name| wanted(name)).take(most).collect())
+}
+
+/// Whether a directory, which must not be a symbolic link, has nothing in it.
+pub(crate) fn is_empty(dir: impl AsFd, name: &CStr) -> Result<bool> {
+    let inside = names(open_subdirectory(dir, name)?, |name| name != c"." && name != c"..", 1)?;
+    Ok(inside.is_empty())
 }
 
 /// All names in a directory that are UTF-8 and end in `suffix`, without it: getdents64(2).

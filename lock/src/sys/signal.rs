@@ -7,8 +7,9 @@
 //! | ignored | nothing: this handler is not installed |
 //! | default, in PID 1 | nothing: the kernel keeps such signals from PID 1, and this handler is not installed |
 //!
-//! A handler that is installed later and calls the one before it works as well: [`end`] finds it there. Everything in the
-//! handler is async-signal-safe (signal-safety(7)).
+//! A handler that is installed later and calls the one before it works as well: [`end`] finds it there, and it stays on top,
+//! because two handlers that call each other would not end. Everything in the handler is async-signal-safe
+//! (signal-safety(7)).
 
 use super::file::checked;
 use super::fork::Generation;
@@ -27,13 +28,13 @@ const TERMINATION: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGQUI
 pub(crate) struct Termination {
     generation: Generation,
     wake: Fd,
+    /// The places of the signals that came, as bits.
+    came: AtomicU32,
 }
 
 static CURRENT: AtomicPtr<Termination> = AtomicPtr::new(ptr::null_mut());
 /// What each signal did before, by its place in `TERMINATION`.
 static BEFORE: [AtomicPtr<libc::sigaction>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
-/// The places of the signals that came, as bits.
-static CAME: AtomicU32 = AtomicU32::new(0);
 
 /// A termination signal, by its place in `TERMINATION`.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,7 @@ impl Termination {
             return Ok(current);
         }
         let wake = Fd::open(|| rustix::event::eventfd(0, EventfdFlags::CLOEXEC))?;
-        Ok(super::leak_unless_replaced(&CURRENT, known, Box::new(Self { generation, wake })))
+        Ok(super::leak_unless_replaced(&CURRENT, known, Box::new(Self { generation, wake, came: AtomicU32::new(0) })))
     }
 
     /// Installs the handler, for those signals that end the process or have a handler already: sigaction(2).
@@ -58,7 +59,9 @@ impl Termination {
             let mut action = disposition(signal)?;
             let before = action.sa_sigaction;
             let is_kept_from_us = before == libc::SIG_DFL && super::process::own_pid() == 1;
-            if before == libc::SIG_IGN || before == our_handler() || is_kept_from_us {
+            // One that came over ours may call ours, and must not be called by it.
+            let is_over_ours = before != libc::SIG_DFL && self::before(place).is_some();
+            if before == libc::SIG_IGN || before == our_handler() || is_over_ours || is_kept_from_us {
                 continue;
             }
             // Leaked, because the handler may be running while it is replaced.
@@ -78,7 +81,7 @@ impl Termination {
     /// Waits for the next signals.
     pub(crate) fn next(&self) -> Result<impl Iterator<Item = Signal>> {
         rustix::io::retry_on_intr(|| rustix::io::read(&self.wake, &mut [0_u8; 8]))?;
-        let came = CAME.swap(0, Ordering::AcqRel);
+        let came = self.came.swap(0, Ordering::AcqRel);
         Ok((0..TERMINATION.len()).filter(move |place| came & 1 << place != 0).map(Signal))
     }
 }
@@ -123,7 +126,7 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     let Some(place) = TERMINATION.iter().position(|known| *known == signal) else { return };
     let ours = super::leaked(&CURRENT).filter(|current| current.generation.is_current());
     if let Some(current) = ours {
-        CAME.fetch_or(1 << place, Ordering::AcqRel);
+        current.came.fetch_or(1 << place, Ordering::AcqRel);
         let one = 1_u64;
         // SAFETY: the descriptor is open as long as the process lives, and `one` has the 8 bytes of an eventfd's counter.
         unsafe { libc::write(current.wake.as_raw_fd(), (&raw const one).cast(), size_of_val(&one)) };

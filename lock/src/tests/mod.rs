@@ -5,6 +5,7 @@
 mod crashes;
 mod forks;
 mod inspections;
+mod leftovers;
 mod looks;
 mod namespaces;
 mod scale;

@@ -1,6 +1,7 @@
 //! Termination signals: the claims go, the process ends as it would have, and other handlers run as before.
 
 use super::{LONG, exit_code, pid, wait_until};
+use crate::event::{Event, Sink};
 use crate::sys::fork::in_child;
 use crate::{LockDir, release_on_termination};
 use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
@@ -154,4 +155,54 @@ fn pid_1_without_a_handler_goes_on_and_keeps_its_locks() {
         Some(77) => eprintln!("skipped: pid_1_without_a_handler_goes_on_and_keeps_its_locks: needs root"),
         code => assert_eq!(code, Some(0)),
     }
+}
+
+/// A library asks once more, after the program has installed its own handler over this one. Each of the two would have the
+/// other as the one before it, and a signal would call them in turn until the stack is full.
+#[test]
+fn asking_again_after_another_handler_was_installed_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path();
+    let told = Arc::new(AtomicBool::new(false));
+    let hold = || {
+        drop(signal_hook::flag::register(Signal::TERM.as_raw(), Arc::clone(&told)));
+        if release_on_termination().is_err() {
+            return 1;
+        }
+        fs::write(path.join("again"), "").ok();
+        wait_until(|| told.load(Ordering::Relaxed) && !path.join("s.lock").exists());
+        7
+    };
+    let child = holder(path, || {}, hold);
+    wait_until(|| path.join("again").exists());
+    kill_process(pid(child), Signal::TERM).expect("our child");
+    assert_eq!(exit_code(child), Some(7));
+}
+
+struct Panics;
+
+impl Sink for Panics {
+    fn record(&self, _session: &str, event: &Event) {
+        assert!(!matches!(event, Event::Released { .. }), "a sink must not panic, and this one does");
+    }
+}
+
+/// Otherwise nobody would be left who ends the process, and no signal but SIGKILL would.
+#[test]
+fn a_sink_that_panics_does_not_keep_the_process_from_ending() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path();
+    let child = in_child(|| {
+        let Ok(locks) = LockDir::options().sink(Arc::new(Panics)).open(path) else { return 1 };
+        let Ok(_guard) = locks.lock("s").blocking() else { return 1 };
+        if release_on_termination().is_err() {
+            return 1;
+        }
+        fs::write(path.join("ready"), "").ok();
+        sleep()
+    });
+    wait_until(|| path.join("ready").exists());
+    kill_process(pid(child), Signal::TERM).expect("our child");
+    assert_eq!(ended_by(child), Some(Signal::TERM.as_raw()));
+    assert!(!path.join("s.lock").exists());
 }

@@ -300,32 +300,6 @@ fn an_acquire_meanwhile_waits_and_is_served() {
 }
 
 #[test]
-fn a_killed_process_spare_is_removed_and_counted() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path();
-    let owner = in_child(|| {
-        let Ok(locks) = LockDir::open(path) else { return 1 };
-        for number in 0..8 {
-            drop(locks.lock(&name(number)).blocking());
-        }
-        let Ok(_guard) = locks.lock(&name(8)).blocking() else { return 1 };
-        fs::write(path.join("ready"), "").ok();
-        std::thread::sleep(LONG);
-        0
-    });
-    wait_until(|| path.join("ready").exists());
-    let locks = stranger(path);
-    let living = locks.sweep().blocking().expect("listed");
-    assert_eq!((outcomes(&living), living.spares), (counts([("kept Busy", 1)]), 0));
-    kill(owner);
-    assert_eq!(locks.sweep().dry_run().blocking().expect("listed").spares, 0, "it is still a claim as well");
-    let swept = locks.sweep().blocking().expect("listed");
-    assert_eq!((outcomes(&swept), swept.spares), (counts([("removed OwnerExited", 1)]), 1));
-    let again = locks.sweep().blocking().expect("listed");
-    assert_eq!((again.claims.len(), again.spares), (0, 0));
-}
-
-#[test]
 fn a_sweep_is_awaited_on_any_executor_and_goes_on_when_dropped() {
     let (dir, locks, _) = strangers();
     leave_older(dir.path(), 0..3);
