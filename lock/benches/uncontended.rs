@@ -60,8 +60,8 @@ fn main() {
     print_machine();
     println!("uncontended acquire + release, µs; {ROUNDS} interleaved rounds of {PER_ROUND}\n");
     println!(
-        "{:12} {:>12} {:>12} {:>8} {:>12} {:>12}",
-        "file system", "lock p50", "bare p50", "ratio", "lock p99", "bare p99"
+        "{:12} {:>10} {:>10} {:>10} {:>8} {:>8} {:>10} {:>10}",
+        "file system", "lock p50", "uncounted", "bare p50", "ratio", "counters", "lock p99", "bare p99"
     );
     for (file_system, dir) in places() {
         let (sessions, bare_dir) = (dir.path().join("lock"), dir.path().join("bare"));
@@ -69,26 +69,31 @@ fn main() {
             std::fs::create_dir(path).expect("create");
         }
         let locks = LockDir::open(&sessions).expect("open");
+        let without = LockDir::options().without_counters().open(&sessions).expect("open");
         let bare = Bare::new(&bare_dir);
         let payload = [b'x'; PAYLOAD];
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let (mut ours, mut uncounted, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..ROUNDS {
-            let mut samples = (Vec::new(), Vec::new());
-            measure(&mut samples.0, || {
-                locks.lock("s").blocking().expect("free").release().expect("released");
-            });
-            measure(&mut samples.1, || bare.acquire_and_release(&payload));
+            let mut samples = (Vec::new(), Vec::new(), Vec::new());
+            let acquire_and_release =
+                |locks: &LockDir| locks.lock("s").blocking().expect("free").release().expect("released");
+            measure(&mut samples.0, || acquire_and_release(&locks));
+            measure(&mut samples.1, || acquire_and_release(&without));
+            measure(&mut samples.2, || bare.acquire_and_release(&payload));
             if round > 0 {
                 ours.append(&mut samples.0);
-                theirs.append(&mut samples.1);
+                uncounted.append(&mut samples.1);
+                theirs.append(&mut samples.2);
             }
         }
-        let (lock, floor) = (percentile(&mut ours, 50), percentile(&mut theirs, 50));
+        let [lock, off, floor] = [&mut ours, &mut uncounted, &mut theirs].map(|samples| percentile(samples, 50));
         println!(
-            "{file_system:12} {:>12} {:>12} {:>8.2} {:>12} {:>12}",
+            "{file_system:12} {:>10} {:>10} {:>10} {:>8.2} {:>+7.1}% {:>10} {:>10}",
             us(lock),
+            us(off),
             us(floor),
-            lock.as_secs_f64() / floor.as_secs_f64(),
+            off.as_secs_f64() / floor.as_secs_f64(),
+            100.0 * (lock.as_secs_f64() / off.as_secs_f64() - 1.0),
             us(percentile(&mut ours, 99)),
             us(percentile(&mut theirs, 99)),
         );

@@ -34,7 +34,7 @@ impl Sink for Print {
             Event::Reclaimed { reason, from: Some(from) } => {
                 println!("{session}: taken over from {from}, because: {reason:?}");
             }
-            Event::Acquired { token, waited } => println!("{session}: acquired after {waited:?}, token {token}"),
+            Event::Acquired { token, waited, .. } => println!("{session}: acquired after {waited:?}, token {token}"),
             Event::Released { held, .. } => println!("{session}: released after {held:?}"),
             other => println!("{session}: {other:?}"),
         }

@@ -145,8 +145,8 @@ impl Arbiter {
     /// # Errors
     ///
     /// `EFBIG` instead of a `SIGXFSZ` when `RLIMIT_FSIZE` is too small for a token or for a claim.
-    pub(crate) fn take_token(&self) -> sys::Result<Option<u64>> {
-        if let Some(limit) = sys::file::size_limit()
+    pub(crate) fn take_token(&self, directory: &Directory) -> sys::Result<Option<u64>> {
+        if let Some(limit) = directory.ask_size_limit()
             && limit < sys::file::stat(&self.fd)?.size.max(BLOCK) + 1
         {
             return Err(Errno::FBIG);

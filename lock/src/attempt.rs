@@ -202,7 +202,10 @@ impl Attempt {
     }
 
     fn take_token(&self) -> Result<u64, LockError> {
-        let token = self.arbiter().take_token().map_err(|errno| self.failed("take a fencing token for", errno))?;
+        let token = self
+            .arbiter()
+            .take_token(&self.directory)
+            .map_err(|errno| self.failed("take a fencing token for", errno))?;
         let truncated = || LockError::State { path: self.arbiter().path(&self.directory), found: "it was truncated" };
         token.ok_or_else(truncated)
     }

@@ -3,7 +3,7 @@
 use crate::directory::Directory;
 use crate::error::{LockError, SystemError};
 use crate::name::Session;
-use crate::payload::{ArbiterId, Content, FORMAT, MAX_CLAIM_LEN, Payload};
+use crate::payload::{ArbiterId, Content, FORMAT, MAX_CLAIM_LEN, Payload, TraceParent};
 use crate::protocol::{Completion, Inode};
 use crate::spare;
 use crate::sys::file::{Access, Kind, Stat};
@@ -163,7 +163,7 @@ pub(crate) fn payload(
     arbiter: ArbiterId,
     token: u64,
     label: Option<&str>,
-    traceparent: Option<&str>,
+    traceparent: Option<TraceParent>,
 ) -> Payload {
     let process = directory.process;
     let asker = process.asker();
@@ -179,7 +179,7 @@ pub(crate) fn payload(
         time_ns: asker.time_ns,
         host: Some(process.host.clone()),
         arbiter: Some(arbiter),
-        traceparent: traceparent.map(str::to_owned),
+        traceparent,
         label: label.map(str::to_owned),
     }
 }

@@ -6,7 +6,9 @@ use crate::event::{NoSink, Sink};
 use crate::guard::Guard;
 use crate::holder::Holder;
 use crate::lock::Lock;
+use crate::metrics::{self, Metrics};
 use crate::process::Process;
+use crate::request::Counters;
 use crate::sys;
 use std::fmt;
 use std::path::Path;
@@ -29,6 +31,7 @@ pub struct LockDir {
     pub(crate) directory: Arc<Directory>,
     pub(crate) grace: Duration,
     pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) counters: Counters,
 }
 
 /// How to open a [`LockDir`].
@@ -37,6 +40,7 @@ pub struct LockDir {
 pub struct Options {
     grace: Duration,
     sink: Arc<dyn Sink>,
+    counters: Counters,
     any_file_system: bool,
     any_permissions: bool,
 }
@@ -63,7 +67,13 @@ impl LockDir {
 
     /// The default options: a grace of one second, no sink, only file systems and permissions that can hold the promise.
     pub fn options() -> Options {
-        Options { grace: DEFAULT_GRACE, sink: Arc::new(NoSink), any_file_system: false, any_permissions: false }
+        Options {
+            grace: DEFAULT_GRACE,
+            sink: Arc::new(NoSink),
+            counters: Counters::Kept,
+            any_file_system: false,
+            any_permissions: false,
+        }
     }
 
     /// The directory, as it was first opened in this process.
@@ -76,6 +86,16 @@ impl LockDir {
     /// Nothing happens until the [`Lock`] is awaited or told to block.
     pub fn lock(&self, name: &str) -> Lock<'_> {
         Lock::new(self, name)
+    }
+
+    /// What the processes of this directory have counted, also those that are dead, and who waits for whom now. It only
+    /// reads, and disturbs nobody.
+    ///
+    /// # Errors
+    ///
+    /// The counters cannot be read: permissions, or something else is in their file's place.
+    pub fn metrics(&self) -> Result<Metrics, SystemError> {
+        metrics::read(&self.directory)
     }
 
     /// Takes the lock if that needs no waiting.
@@ -102,6 +122,13 @@ impl Options {
     /// Where events go. Default: nowhere.
     pub fn sink(mut self, sink: Arc<dyn Sink>) -> Self {
         self.sink = sink;
+        self
+    }
+
+    /// Does not count what this handle's acquires and holds do. Default: it is counted in `.session-lock/metrics-v1`
+    /// ([`LockDir::metrics`]), at the cost of a short write for each hold.
+    pub fn without_counters(mut self) -> Self {
+        self.counters = Counters::Off;
         self
     }
 
@@ -143,7 +170,7 @@ impl Options {
             return Err(OpenError::Permissions { path: path.to_owned(), permissions: stat.permissions });
         }
         let directory = process.directory(stat.inode, || Directory::new(fd, path, stat, process));
-        Ok(LockDir { directory, grace: self.grace, sink: self.sink })
+        Ok(LockDir { directory, grace: self.grace, sink: self.sink, counters: self.counters })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::arbiter::Arbiter;
 use crate::error::{LockError, SystemError};
 use crate::holder::Holder;
+use crate::metrics::Recorder;
 use crate::name::{Range, SHARDS, Session};
 use crate::payload::{Content, MAX_CLAIM_LEN};
 use crate::process::Process;
@@ -12,6 +13,7 @@ use crate::spare::Spare;
 use crate::sys::file::{Access, Stat};
 use crate::sys::{self, Errno, Fd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Debug)]
@@ -24,11 +26,15 @@ pub(crate) struct Directory {
     arbiters: [Mutex<Option<Arc<Arbiter>>>; SHARDS],
     pub(crate) queues: Queues,
     pub(crate) spare: Spare,
+    pub(crate) recorder: Recorder,
+    /// `RLIMIT_FSIZE` when it was asked last; the largest number for none.
+    size_limit: AtomicU64,
 }
 
 impl Drop for Directory {
     fn drop(&mut self) {
         if self.process.is_current() {
+            self.recorder.flush(self);
             self.discard_spare();
         }
     }
@@ -37,7 +43,17 @@ impl Drop for Directory {
 impl Directory {
     pub(crate) fn new(fd: Fd, path: &Path, stat: Stat, process: &'static Process) -> Self {
         let arbiters = [const { Mutex::new(None) }; SHARDS];
-        Self { fd, path: path.to_owned(), stat, process, arbiters, queues: Queues::default(), spare: Spare::default() }
+        Self {
+            fd,
+            path: path.to_owned(),
+            stat,
+            process,
+            arbiters,
+            queues: Queues::default(),
+            spare: Spare::default(),
+            recorder: Recorder::default(),
+            size_limit: AtomicU64::new(0),
+        }
     }
 
     /// Removes the spare, if there is one and it is not in use.
@@ -45,6 +61,18 @@ impl Directory {
         if let Some(claim) = self.spare.take(self) {
             self.spare.discard(self, &claim);
         }
+    }
+
+    /// The largest size a file may grow to, if there is one: asked of the kernel, because it may have been lowered.
+    pub(crate) fn ask_size_limit(&self) -> Option<u64> {
+        let limit = sys::file::size_limit();
+        self.size_limit.store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
+        limit
+    }
+
+    /// What it was when it was asked last.
+    pub(crate) fn known_size_limit(&self) -> u64 {
+        self.size_limit.load(Ordering::Relaxed)
     }
 
     /// The permission bits of files made here: what the directory's users may do, none may execute. The owner may in any

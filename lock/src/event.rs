@@ -35,6 +35,8 @@ pub enum Event {
         token: u64,
         /// From the call to the hold.
         waited: Duration,
+        /// What kind of holder was in the way, if one was: the one of [`Event::Contended`].
+        blocked_by: Option<HolderKind>,
     },
     /// A holder entered its own hold once more, through a [`crate::Handle`].
     Reentered {
@@ -47,6 +49,8 @@ pub enum Event {
         outcome: NotAcquired,
         /// From the call to its end.
         waited: Duration,
+        /// What kind of holder was in the way, if one was: the one of [`Event::Contended`].
+        blocked_by: Option<HolderKind>,
     },
     /// A hold ended.
     Released {
@@ -61,6 +65,12 @@ pub enum Event {
     Lost {
         /// How.
         cause: LossCause,
+    },
+    /// The directory's counters cannot be written; they go on in memory, and are tried again. Said once for each time that it
+    /// begins.
+    NotCounted {
+        /// What the kernel answered.
+        why: String,
     },
     /// A hold lasted longer than its maximum.
     HoldExceeded {
@@ -137,7 +147,7 @@ pub enum HoldExceeded {
     Release,
 }
 
-/// Where events go.
+/// Where events go, besides the [spans](crate#spans).
 ///
 /// Called on the thread on which the thing happened, between system calls of the lock: it must not block, must not use the
 /// lock, and must not panic, because a panic there leaves the session locked until the process ends.

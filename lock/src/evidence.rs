@@ -8,6 +8,7 @@ use crate::protocol::Inode;
 use crate::sys::file::Access;
 use crate::sys::{self, Errno};
 use crate::verdict::{OwnerProcess, Probe};
+use std::os::fd::AsFd;
 
 /// The writer probe, on a read-only descriptor, which disturbs nobody. `None`: the path names another file than the one
 /// that was examined, or none.
@@ -21,11 +22,16 @@ pub(crate) fn writers(directory: &Directory, session: &Session, examined: Option
     if Some(sys::file::stat(&fd)?.inode) != examined {
         return Ok(None);
     }
-    Ok(Some(match sys::lease::writers(fd) {
+    Ok(Some(probe(fd)))
+}
+
+/// The same on a read-only descriptor of the claim.
+pub(crate) fn probe(fd: impl AsFd) -> Probe {
+    match sys::lease::writers(fd) {
         Ok(sys::lease::Writers::None) => Probe::NoWriter,
         Ok(sys::lease::Writers::Some) => Probe::Writer,
         Err(_) => Probe::Unavailable,
-    }))
+    }
 }
 
 /// What the kernel says of the process with the claim's pid, in this PID namespace.

@@ -18,8 +18,6 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 pub(crate) struct Hold {
-    /// Which hold of this process.
-    pub(crate) number: u64,
     pub(crate) request: Request,
     /// How many guards there are. Once it is 0 it stays 0.
     guards: AtomicUsize,
@@ -67,7 +65,6 @@ impl Hold {
         let waited = since.saturating_duration_since(request.started);
         let process = request.directory.process;
         let hold = Arc::new(Self {
-            number: process.number_hold(),
             request: request.clone(),
             guards: AtomicUsize::new(1),
             arbiter: new.arbiter,
@@ -78,7 +75,7 @@ impl Hold {
             watch: Mutex::default(),
         });
         process.remember(&hold);
-        request.record(&Event::Acquired { token: new.token, waited });
+        request.record(&Event::Acquired { token: new.token, waited, blocked_by: request.blocked_by });
         process.watcher.look_after(&hold);
         hold
     }
@@ -138,14 +135,16 @@ impl Hold {
     /// The hold has lasted its maximum.
     pub(crate) fn exceed(self: &Arc<Self>) {
         let Some((_, action)) = self.request.max_hold else { return };
-        let exceeded = match action {
-            HoldExceeded::Report => !self.is_over(),
-            // Whether that failed is in the event of the release.
-            HoldExceeded::Release => self.take_away(Loss::HoldExceeded).map(|ended| drop(self.finish(ended))).is_some(),
-        };
-        if exceeded {
-            self.request.record(&Event::HoldExceeded { action });
-            self.wake_lost();
+        match action {
+            HoldExceeded::Report if self.is_over() => {}
+            HoldExceeded::Report => self.request.record(&Event::HoldExceeded { action }),
+            HoldExceeded::Release => {
+                if let Some(ended) = self.take_away(Loss::HoldExceeded) {
+                    // Whether that failed is in the event of the release.
+                    drop(self.finish(ended));
+                    self.wake_lost();
+                }
+            }
         }
     }
 
@@ -156,10 +155,18 @@ impl Hold {
         let claim = slot.take()?;
         let process = self.directory().process;
         if let Some(loss) = loss {
+            if loss == Loss::HoldExceeded {
+                self.request.record(&Event::HoldExceeded { action: HoldExceeded::Release });
+            }
             self.loss().cause.get_or_insert(loss);
         }
+        let releasing = self.request.spans.releasing(&self.request);
         process.watcher.stop_looking_after(self);
         let result = self.run_release(claim);
+        if let Err(error) = &result {
+            self.request.spans.failed(error);
+        }
+        drop(releasing);
         drop(slot);
         process.forget(self);
         Some(Ended(result))

@@ -34,6 +34,16 @@ impl LockDir {
         Ok(Look::full(directory).at(&session))
     }
 
+    /// As [`LockDir::inspect_all`], without what takes a walk through /proc or a read of /proc/locks: no pid of a holder in
+    /// another PID namespace, and of those who wait only this process's. So it disturbs nobody, however many locks there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`LockDir::inspect_all`].
+    pub fn scan(&self) -> Result<Vec<Inspection>, InspectError> {
+        self.look_at_all(&Look::short(&self.directory))
+    }
+
     /// Looks at every session that has a claim, or something else at its claim's path, sorted by name. As
     /// [`LockDir::inspect`]; /proc is walked and /proc/locks read at most once for all.
     ///
@@ -44,11 +54,14 @@ impl LockDir {
     /// - [`InspectError::Forked`]: the directory was opened before a fork.
     /// - [`InspectError::System`]: the directory cannot be listed.
     pub fn inspect_all(&self) -> Result<Vec<Inspection>, InspectError> {
+        self.look_at_all(&Look::full(&self.directory))
+    }
+
+    fn look_at_all(&self, look: &Look<'_>) -> Result<Vec<Inspection>, InspectError> {
         let directory = &*self.directory;
         if !directory.process.is_current() {
             return Err(InspectError::Forked);
         }
-        let look = Look::full(directory);
         Ok(sessions(directory)?.iter().map(|session| look.at(session)).collect())
     }
 }

@@ -223,12 +223,7 @@ mod tests {
     fn what_others_wrote_cannot_forge_a_line() {
         let evil = "a\n\u{1b}[2Jb\u{202e}c".to_owned();
         for state in State::ALL {
-            let payload = Payload {
-                host: Some(evil.clone()),
-                label: Some(evil.clone()),
-                traceparent: Some(evil.clone()),
-                ..Payload::default()
-            };
+            let payload = Payload { host: Some(evil.clone()), label: Some(evil.clone()), ..Payload::default() };
             let words = Inspection {
                 name: evil.clone(),
                 state,

@@ -86,6 +86,48 @@
 //! They see a file that exists, with a pid, a start time and a date as they write them. A lock that keeps no file open (Node's
 //! proper-lockfile, a shell script) is not seen to live and must not share a directory with this one.
 //!
+//! # Spans
+//!
+//! Each acquire and each hold is a span of the [`tracing`](https://docs.rs/tracing) subscriber that the caller has when the
+//! acquire begins, under the target `session_lock`, at the level INFO. Without a subscriber they cost a few comparisons.
+//!
+//! | Span | Parent | Lasts |
+//! |---|---|---|
+//! | `session_lock.acquire` | the caller's span | from the first poll to the end of the acquire; entered while it is polled |
+//! | `session_lock.hold` | the same; follows from the acquire | from the acquire to the release |
+//! | `session_lock.release` | the hold | as long as the release takes |
+//!
+//! | Attribute | On | Value |
+//! |---|---|---|
+//! | `file.path`, `file.lock.mechanism`, `process.pid` | all | the claim's path; `ofd`; this process |
+//! | `session_lock.session`, `session_lock.label` | all | the session's name; the label, if there is one |
+//! | `session_lock.outcome` | all | acquire: `acquired`, `busy`, `timeout`, `cancelled`, `error`; hold and release: `released`, `lost`, `error` |
+//! | `error.type`, `error.message`, `otel.status_code` | all | what went wrong, if something did: `timeout`, `lost`, `not_a_claim`, `state`, `restarted`, `system`; in words; `ERROR` |
+//! | `session_lock.token` | acquire, hold | the fencing token |
+//! | `session_lock.wait_seconds` | acquire | from the call to its end |
+//! | `session_lock.by`, `session_lock.reason` | acquire | what kind of holder was in the way; why a claim could be taken over |
+//! | `session_lock.hold_seconds` | hold | from acquire to release |
+//!
+//! | Event | On | Level | Attributes |
+//! |---|---|---|---|
+//! | `session_lock.contended` | acquire | INFO | `session_lock.by`, `session_lock.holder.*` |
+//! | `session_lock.reclaim_refused` | acquire | INFO | `session_lock.why`: `writer_alive`, `grace`, `unknown`, `foreign_arbiter` |
+//! | `session_lock.reclaimed` | acquire | INFO | `session_lock.reason`, `session_lock.holder.*`: the dead owner |
+//! | `session_lock.reentered` | hold | DEBUG | |
+//! | `session_lock.claim_restored` | hold | WARN | `session_lock.session` |
+//! | `session_lock.lost` | hold | WARN | `session_lock.session`, `session_lock.cause`: `deleted`, `replaced` |
+//! | `session_lock.hold_exceeded` | hold | WARN | `session_lock.session`, `session_lock.action`: `reported`, `released` |
+//!
+//! `session_lock.holder.*` is what the claim says, as far as it does: `pid`, `pid_ns`, `host`, `label`, `token`. Names, labels and
+//! paths have their control characters escaped. Warnings also reach a subscriber that takes nothing below WARN. A subscriber is called as an [`event::Sink`] is, with the same duties. In a
+//! forked child the parent's spans do not end. A `SIGKILL` takes the spans that are open with it.
+//!
+//! With the feature `otel` and a [`tracing-opentelemetry`](https://docs.rs/tracing-opentelemetry) layer a claim names its holder's
+//! span ([`payload::TraceParent`]), and an acquire that waits for that holder, or takes over what it left, has a link to that span,
+//! also from another process or container. What a claim says may be anybody's invention: it is linked to if it is well formed,
+//! and never becomes a parent. There is no link between holders and waiters of one process. The span that a claim names is
+//! the holder's acquire, to which its hold links; in a claim that was put back it is the hold. The example `traced` shows it.
+//!
 //! # How to choose
 //!
 //! | Ask for | When |
@@ -106,7 +148,7 @@
 //!
 //! | Module | What |
 //! |---|---|
-//! | [`event`] | what happened, for metrics and spans |
+//! | [`event`] | what happened, for metrics; the spans say the same |
 //! | [`payload`] | what a claim says |
 //! | [`verdict`] | what follows from it |
 //! | [`protocol`] | the state machines, for the model checker |
@@ -121,6 +163,8 @@ compile_error!(
 mod arbiter;
 mod attempt;
 mod claim;
+#[cfg(feature = "prometheus")]
+mod collector;
 mod dir;
 mod directory;
 pub mod error;
@@ -131,8 +175,10 @@ mod hold;
 mod holder;
 mod inspect;
 mod inspection;
+mod label;
 mod lock;
 mod look;
+pub mod metrics;
 mod name;
 pub mod payload;
 mod process;
@@ -141,16 +187,20 @@ mod queue;
 mod request;
 mod restart;
 mod shown;
+mod spans;
 mod spare;
 mod sweep;
 mod sys;
 mod termination;
 #[cfg(test)]
 mod tests;
+mod traceparent;
 pub mod verdict;
 mod waiters;
 mod watch;
 
+#[cfg(feature = "prometheus")]
+pub use collector::Collector;
 pub use dir::{DEFAULT_GRACE, LockDir, Options, TryAcquire};
 pub use error::{InspectError, LockError, OpenError, ReentryError, ReleaseError, SweepError};
 pub use event::{HoldExceeded, Loss};

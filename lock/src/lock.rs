@@ -6,7 +6,8 @@ use crate::event::HoldExceeded;
 use crate::guard::Guard;
 use crate::name::Session;
 use crate::payload::MAX_LABEL_LEN;
-use crate::request::{Pending, Polled, Request};
+use crate::request::{Pending, Polled, Reports, Request};
+use crate::spans::Spans;
 use crate::sys;
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -128,16 +129,21 @@ impl<'a> Lock<'a> {
             Deadline::In(timeout) => started.checked_add(timeout),
             Deadline::At(deadline) => Some(deadline),
         };
-        let LockDir { directory, grace, sink } = self.dir;
+        let LockDir { directory, grace, sink, counters } = self.dir;
         let request = Request {
             directory: Arc::clone(directory),
             session,
             label: self.label,
             grace: *grace,
             sink: Arc::clone(sink),
+            reports: Reports::Everything,
+            counters: *counters,
             started,
             max_hold: self.max_hold,
+            number: directory.process.number(),
+            blocked_by: None,
             instance: directory.process.instance(),
+            spans: Spans::default(),
         };
         Ok((request, deadline))
     }

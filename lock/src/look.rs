@@ -22,7 +22,7 @@ use crate::directory::Directory;
 use crate::evidence;
 use crate::holder::Holder;
 use crate::inspection::{Inspection, State, Waiters, Waiting};
-use crate::name::{Range, Session};
+use crate::name::{Range, SHARDS, Session};
 use crate::payload::{ArbiterId, Content, MAX_CLAIM_LEN};
 use crate::protocol::{Completion, Inode, Standing};
 use crate::sys::file::Access;
@@ -48,6 +48,7 @@ pub(crate) struct Look<'a> {
     depth: Depth,
     parked: OnceCell<Option<Vec<sys::locks::Parked>>>,
     below: OnceCell<Vec<sys::process::Below>>,
+    arbiters: [OnceCell<ArbiterId>; SHARDS],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,8 @@ struct Open {
 impl<'a> Look<'a> {
     /// Only what a few system calls tell.
     pub(crate) fn short(directory: &'a Directory) -> Self {
-        Self { directory, depth: Depth::Short, parked: OnceCell::new(), below: OnceCell::new() }
+        let arbiters = std::array::from_fn(|_| OnceCell::new());
+        Self { directory, depth: Depth::Short, parked: OnceCell::new(), below: OnceCell::new(), arbiters }
     }
 
     /// Also who waits in the kernel's queue, and which pid a process of another namespace has here.
@@ -182,24 +184,26 @@ impl<'a> Look<'a> {
 
     fn unlocked(&self, session: &Session, opened: Open) -> Round {
         let Open { fd, inode, content, links, .. } = opened;
-        let boot_id = self.directory.process.boot_id();
-        // An arbiter that cannot be read backs no claim as far as can be told, and the writer probe answers.
-        let arbiter = self.arbiter(session.range).ok().flatten();
-        let own = arbiter.is_some_and(|(_, id)| content.standing(&id, boot_id) == Standing::OwnArbiter);
-        let finding = if own {
+        let finding = if content.is_ours() && self.is_backed(&content, session.range) {
             self.left(session, content, Standing::OwnArbiter)
         } else if let Some(found) = claim::unacceptable_content(self.directory, &content, links, inode) {
             not_a_claim(Some(content), found)
         } else {
-            match evidence::writers(self.directory, session, Some(inode)) {
-                Ok(None) => return Round::Changed,
-                Ok(Some(probe)) => self.foreign(session, content, probe),
-                Err(errno) => unknown(Some(content), told("whether its owner lives cannot be asked", errno)),
-            }
+            self.foreign(session, content, evidence::probe(&fd))
         };
         // Nobody has written it since it was read.
         let same = self.is_at_path(session, inode) && ofd::conflict(&fd, ofd::Range::All) == Ok(Conflict::None);
         if same { Round::Settled(finding) } else { Round::Changed }
+    }
+
+    /// Whether the claim names the arbiter of this directory. What one claim named the next one does too, as a rule.
+    fn is_backed(&self, content: &Content, range: Range) -> bool {
+        let boot_id = self.directory.process.boot_id();
+        let backs = |id: &ArbiterId| content.standing(id, boot_id) == Standing::OwnArbiter;
+        let known = &self.arbiters[range.shard];
+        // An arbiter that cannot be read backs no claim as far as can be told, and the writer probe answers.
+        known.get().is_some_and(backs)
+            || self.arbiter(range).ok().flatten().is_some_and(|(_, id)| backs(known.get_or_init(|| id)) || backs(&id))
     }
 
     fn foreign(&self, session: &Session, content: Content, probe: Probe) -> Finding {

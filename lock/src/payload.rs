@@ -12,7 +12,7 @@
 //! | `pidNs`, `timeNs` | integer | inode numbers of the holder's namespaces |
 //! | `host` | string | the holder's node name |
 //! | `arbiter` | `dev:ino:nonce`, hex | the arbiter shard that backs the claim |
-//! | `traceparent` | W3C Trace Context | the holder's span |
+//! | `traceparent` | W3C Trace Context, version 00 | the holder's span |
 //! | `label` | string, at most 128 bytes | for people |
 //!
 //! The decoder takes any bytes and never fails: unknown fields are ignored, of duplicate keys the first one counts, and
@@ -27,6 +27,8 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
+
+pub use crate::traceparent::TraceParent;
 
 /// The longest file that can be a claim, in bytes.
 pub const MAX_CLAIM_LEN: usize = 4096;
@@ -60,8 +62,8 @@ pub struct Payload {
     pub host: Option<String>,
     /// The arbiter shard that backs the claim.
     pub arbiter: Option<ArbiterId>,
-    /// The holder's span, as it stands: untrusted.
-    pub traceparent: Option<String>,
+    /// The holder's span, as it says: something to link to, never a parent.
+    pub traceparent: Option<TraceParent>,
     /// The caller's label, for people.
     pub label: Option<String>,
 }
@@ -157,7 +159,7 @@ impl Payload {
             time_ns: self.time_ns,
             host: self.host.as_deref(),
             arbiter: self.arbiter.map(|arbiter| arbiter.to_string()),
-            traceparent: self.traceparent.as_deref(),
+            traceparent: self.traceparent.map(|traceparent| traceparent.to_string()),
             label: self.label.as_deref(),
         };
         let mut bytes = Vec::with_capacity(512.max(old_len));
@@ -196,7 +198,7 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     arbiter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<&'a str>,
+    traceparent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
 }
@@ -272,7 +274,7 @@ impl Payload {
             8 => self.time_ns = integer(),
             9 => self.host = string(),
             10 => self.arbiter = string().and_then(|text| ArbiterId::parse(&text)),
-            11 => self.traceparent = string(),
+            11 => self.traceparent = string().and_then(|text| TraceParent::parse(&text)),
             _ => self.label = string().filter(|label| label.len() <= MAX_LABEL_LEN),
         }
     }

@@ -31,7 +31,7 @@ pub(crate) struct Process {
     /// How often the process has restarted. Shared while an attempt runs, exclusive while the process restarts.
     instance: RwLock<u64>,
     holds: Mutex<HashMap<u64, Weak<Hold>>>,
-    next_hold: AtomicU64,
+    next_number: AtomicU64,
     pub(crate) host: String,
     pub(crate) proc_is_ours: bool,
     /// By the directory's identity, so that every path and every handle leads to the same queues.
@@ -78,7 +78,7 @@ impl Process {
             nonce: Mutex::new(nonce),
             instance: RwLock::default(),
             holds: Mutex::default(),
-            next_hold: AtomicU64::default(),
+            next_number: AtomicU64::default(),
             host,
             proc_is_ours: sys::process::proc_is_ours(),
             directories: Mutex::default(),
@@ -126,18 +126,18 @@ impl Process {
         (*current == instance).then(run)
     }
 
-    /// A number for a new hold, by which it is [remembered](Self::remember).
-    pub(crate) fn number_hold(&self) -> u64 {
-        self.next_hold.fetch_add(1, Ordering::Relaxed)
+    /// A number that this process has not given yet.
+    pub(crate) fn number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn remember(&self, hold: &Arc<Hold>) {
-        lock(&self.holds).insert(hold.number, Arc::downgrade(hold));
+        lock(&self.holds).insert(hold.request.number, Arc::downgrade(hold));
     }
 
     /// Forgets a hold whose claim is gone.
     pub(crate) fn forget(&self, hold: &Hold) {
-        lock(&self.holds).remove(&hold.number);
+        lock(&self.holds).remove(&hold.request.number);
     }
 
     /// Ends this instance: what waits is woken to find it over, every hold is released, and the next nonce is drawn when

@@ -6,12 +6,13 @@ use crate::directory::Directory;
 use crate::error::{LockError, START_WAITER, SystemError};
 use crate::event::{Event, HoldExceeded, NoSink, NotAcquired, Sink};
 use crate::hold::Hold;
-use crate::holder::Holder;
+use crate::holder::{Holder, HolderKind};
 use crate::look::Look;
 use crate::name::{Range, Session};
-use crate::payload::{ArbiterId, Payload};
+use crate::payload::{ArbiterId, Payload, TraceParent};
 use crate::protocol::Operation;
 use crate::queue::{Asked, Delivery, Waiter};
+use crate::spans::Spans;
 use crate::sys;
 use std::sync::Arc;
 use std::task::Waker;
@@ -25,19 +26,65 @@ pub(crate) struct Request {
     pub(crate) label: Option<String>,
     pub(crate) grace: Duration,
     pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) reports: Reports,
+    pub(crate) counters: Counters,
     pub(crate) started: Instant,
     pub(crate) max_hold: Option<(Duration, HoldExceeded)>,
+    /// Which request of this process.
+    pub(crate) number: u64,
     /// Of the process, when it began.
     pub(crate) instance: u64,
+    /// What kind of holder was in the way.
+    pub(crate) blocked_by: Option<HolderKind>,
+    pub(crate) spans: Spans,
+}
+
+/// What is said of what happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reports {
+    Everything,
+    /// It takes locks over, but no application acquires anything.
+    Reclaims,
+}
+
+/// Whether a directory's counters count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counters {
+    Kept,
+    Off,
 }
 
 impl Request {
     pub(crate) fn record(&self, event: &Event) {
-        self.sink.record(&self.session.name, event);
+        let is_reclaim = matches!(event, Event::Reclaimed { .. } | Event::ReclaimRefused { .. });
+        if self.reports == Reports::Everything || is_reclaim {
+            // Asked first, because the event may end the span.
+            let is_observed = matches!(event, Event::Acquired { .. } | Event::Released { .. });
+            let span = if is_observed { self.spans.observed() } else { None };
+            self.spans.record(self, event);
+            self.count(event, span);
+            self.sink.record(&self.session.name, event);
+        }
+    }
+
+    fn count(&self, event: &Event, span: Option<TraceParent>) {
+        if self.counters == Counters::Off {
+            return;
+        }
+        let recorded = self.directory.recorder.record(self, event, span);
+        if recorded.flush_later {
+            self.directory.process.watcher.flush_later(&self.directory);
+        }
+        if let Some(why) = recorded.failed {
+            let why = std::io::Error::from(why).to_string();
+            let event = Event::NotCounted { why };
+            self.spans.record(self, &event);
+            self.sink.record(&self.session.name, &event);
+        }
     }
 
     pub(crate) fn payload(&self, arbiter: ArbiterId, token: u64) -> Payload {
-        claim::payload(&self.directory, arbiter, token, self.label.as_deref(), None)
+        claim::payload(&self.directory, arbiter, token, self.label.as_deref(), self.spans.traceparent())
     }
 
     fn asked(&self) -> Asked {
@@ -49,7 +96,7 @@ impl Request {
     }
 
     fn not_acquired(&self, outcome: NotAcquired) {
-        self.record(&Event::NotAcquired { outcome, waited: self.waited() });
+        self.record(&Event::NotAcquired { outcome, waited: self.waited(), blocked_by: self.blocked_by });
     }
 }
 
@@ -77,7 +124,6 @@ pub(crate) fn run(attempt: &mut Attempt, request: &Request) -> Result<Ran, LockE
 pub(crate) struct Pending {
     request: Request,
     stage: Stage,
-    contended: bool,
 }
 
 enum Stage {
@@ -94,7 +140,7 @@ pub(crate) enum Polled {
 
 impl Pending {
     pub(crate) fn new(request: Request) -> Self {
-        Self { request, stage: Stage::Start, contended: false }
+        Self { request, stage: Stage::Start }
     }
 
     /// Goes on as far as it can without waiting.
@@ -103,6 +149,10 @@ impl Pending {
             self.stage = Stage::Ended;
             return Polled::Ready(Err(LockError::Forked));
         }
+        if matches!(self.stage, Stage::Start) {
+            self.request.spans = Spans::begin(&self.request);
+        }
+        let _entered = self.request.spans.enter();
         if self.request.directory.process.instance() != self.request.instance {
             self.give_up();
             return self.failed(LockError::Restarted);
@@ -146,7 +196,7 @@ impl Pending {
     fn advance(&mut self, mut attempt: Box<Attempt>) -> Option<Result<Arc<Hold>, LockError>> {
         let range = self.request.session.range;
         let mut ran = run(&mut attempt, &self.request);
-        if matches!(ran, Ok(Ran::Blocked(_))) && !self.contended {
+        if matches!(ran, Ok(Ran::Blocked(_))) && self.request.blocked_by.is_none() {
             let (directory, session) = (Arc::clone(&self.request.directory), Arc::clone(&self.request.session));
             self.report_contention(|| directory.holder(&session));
             // Reading the holder's claim takes longer than most holds, and a thread costs more than another look.
@@ -173,11 +223,13 @@ impl Pending {
     /// One attempt that does not wait. `Ok(Err(holder))`: busy.
     pub(crate) fn try_now(mut self) -> Result<Result<Arc<Hold>, Holder>, LockError> {
         self.stage = Stage::Ended;
-        let request = &self.request;
-        let (directory, session) = (&request.directory, &request.session);
-        if !directory.process.is_current() {
+        if !self.request.directory.process.is_current() {
             return Err(LockError::Forked);
         }
+        self.request.spans = Spans::begin(&self.request);
+        let _entered = self.request.spans.enter();
+        let request = &self.request;
+        let (directory, session) = (&request.directory, &request.session);
         if !directory.queues.try_take(session.range) {
             return Ok(Err(self.busy()));
         }
@@ -220,9 +272,9 @@ impl Pending {
     }
 
     fn report_contention(&mut self, holder: impl FnOnce() -> Holder) {
-        if !self.contended {
-            self.contended = true;
+        if self.request.blocked_by.is_none() {
             let holder = holder();
+            self.request.blocked_by = Some(holder.kind);
             self.request.record(&Event::Contended { by: holder.kind, holder: Some(Box::new(holder)) });
         }
     }
@@ -232,6 +284,7 @@ impl Pending {
     }
 
     fn error(&self, error: LockError) -> LockError {
+        self.request.spans.failed(&error);
         self.request.not_acquired(match error {
             LockError::Restarted => NotAcquired::Cancelled,
             _ => NotAcquired::Error,
@@ -307,9 +360,14 @@ fn use_grace(mut attempt: Box<Attempt>) {
         label: None,
         grace: Duration::ZERO,
         sink: Arc::new(NoSink),
+        reports: Reports::Reclaims,
+        counters: Counters::Kept,
         started: sys::clock::now(),
         max_hold: None,
+        number: attempt.directory.process.number(),
         instance: attempt.directory.process.instance(),
+        blocked_by: None,
+        spans: Spans::default(),
     };
     match run(&mut attempt, &nobody) {
         // A failed unlink leaves a claim whose owner is gone, and the next acquire reclaims it.

@@ -9,12 +9,20 @@ use std::path::Path;
 /// Shows a text with its control, bidirectional and other unprintable characters escaped as in a Rust literal. Quotes,
 /// backslashes and all printable Unicode stay as they are, so that a path can be copied from a message.
 pub(crate) fn shown(text: &str) -> impl fmt::Display {
-    fmt::from_fn(move |f| text.chars().try_for_each(|c| show(c, f)))
+    fmt::from_fn(move |f| show_all(text, f))
 }
 
 /// Shows a path; bytes that are no UTF-8 become U+FFFD.
 pub(crate) fn shown_path(path: &Path) -> impl fmt::Display {
-    fmt::from_fn(move |f| path.to_string_lossy().chars().try_for_each(|c| show(c, f)))
+    fmt::from_fn(move |f| show_all(&path.to_string_lossy(), f))
+}
+
+/// Most texts are plain ASCII, and spans show them for every hold.
+fn show_all(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return f.write_str(text);
+    }
+    text.chars().try_for_each(|c| show(c, f))
 }
 
 fn show(c: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {

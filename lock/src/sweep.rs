@@ -11,14 +11,15 @@ use crate::attempt::Attempt;
 use crate::dir::LockDir;
 use crate::directory::Directory;
 use crate::error::{LockError, ReleaseError, START_SWEEPER, SweepError, SystemError};
-use crate::event::{Event, Sink};
+use crate::event::Sink;
 use crate::inspect::sessions;
 use crate::inspection::{Inspection, State};
 use crate::look::Look;
 use crate::name::Session;
 use crate::protocol::{Operation, Refusal};
 use crate::queue::Parker;
-use crate::request::{Ran, Request, abandon, run};
+use crate::request::{Counters, Ran, Reports, Request, abandon, run};
+use crate::spans::Spans;
 use crate::spare::{self, Mode};
 use crate::sys::{self, Errno};
 use std::fmt;
@@ -82,9 +83,14 @@ impl Sweep<'_> {
     }
 
     fn sweeper(&self) -> Sweeper {
-        let LockDir { directory, grace, sink } = self.dir;
-        let sink = Arc::new(OnlyReclaims(Arc::clone(sink)));
-        Sweeper { directory: Arc::clone(directory), grace: *grace, sink, mode: self.mode }
+        let LockDir { directory, grace, sink, counters } = self.dir;
+        Sweeper {
+            directory: Arc::clone(directory),
+            grace: *grace,
+            sink: Arc::clone(sink),
+            counters: *counters,
+            mode: self.mode,
+        }
     }
 }
 
@@ -140,21 +146,11 @@ impl fmt::Debug for Sweeping {
     }
 }
 
-/// A sweep takes locks over, but no application acquires anything.
-struct OnlyReclaims(Arc<dyn Sink>);
-
-impl Sink for OnlyReclaims {
-    fn record(&self, session: &str, event: &Event) {
-        if matches!(event, Event::Reclaimed { .. } | Event::ReclaimRefused { .. }) {
-            self.0.record(session, event);
-        }
-    }
-}
-
 struct Sweeper {
     directory: Arc<Directory>,
     grace: Duration,
-    sink: Arc<OnlyReclaims>,
+    sink: Arc<dyn Sink>,
+    counters: Counters,
     mode: Mode,
 }
 
@@ -255,10 +251,15 @@ impl Sweeper {
             session: Arc::clone(session),
             label: None,
             grace: self.grace,
-            sink: Arc::clone(&self.sink) as Arc<dyn Sink>,
+            sink: Arc::clone(&self.sink),
+            reports: Reports::Reclaims,
+            counters: self.counters,
             started: sys::clock::now(),
             max_hold: None,
+            number: self.directory.process.number(),
             instance: self.directory.process.instance(),
+            blocked_by: None,
+            spans: Spans::default(),
         };
         advance(Turn { request, attempt })
     }

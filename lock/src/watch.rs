@@ -7,6 +7,7 @@
 
 use crate::directory::Directory;
 use crate::hold::{Hold, Looked};
+use crate::metrics::LATER;
 use crate::name::Session;
 use crate::queue::Parker;
 use crate::sys;
@@ -32,10 +33,16 @@ pub(crate) struct Watcher {
     inotify: Inotify,
     watches: Mutex<HashMap<WatchId, Vec<Subscriber>>>,
     young: Mutex<Vec<Weak<Hold>>>,
-    /// The ends of maximum holds, each with the number of its hold.
-    ends: Mutex<BTreeMap<(Instant, u64), Weak<Hold>>>,
+    /// What is to be done at a time; the numbers tell those of one instant apart.
+    timers: Mutex<BTreeMap<(Instant, u64), Timer>>,
     asleep: AtomicBool,
     started: Mutex<bool>,
+}
+
+#[derive(Debug)]
+enum Timer {
+    EndHold(Weak<Hold>),
+    Flush(Weak<Directory>),
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +64,7 @@ impl Watcher {
             inotify: Inotify::new()?,
             watches: Mutex::default(),
             young: Mutex::default(),
-            ends: Mutex::default(),
+            timers: Mutex::default(),
             asleep: AtomicBool::new(false),
             started: Mutex::default(),
         })
@@ -77,9 +84,21 @@ impl Watcher {
     /// Looks after a new hold.
     pub(crate) fn look_after(&self, hold: &Arc<Hold>) {
         if let Some(end) = hold.end_at() {
-            lock(&self.ends).insert((end, hold.number), Arc::downgrade(hold));
+            lock(&self.timers).insert((end, hold.request.number), Timer::EndHold(Arc::downgrade(hold)));
         }
         lock(&self.young).push(Arc::downgrade(hold));
+        self.wake();
+    }
+
+    /// Flushes the directory's counters in a moment.
+    pub(crate) fn flush_later(&self, directory: &Arc<Directory>) {
+        if let Some(at) = sys::clock::now().checked_add(LATER) {
+            lock(&self.timers).insert((at, directory.process.number()), Timer::Flush(Arc::downgrade(directory)));
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
         if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
             self.inotify.wake();
         }
@@ -111,13 +130,13 @@ impl Watcher {
         let (mut quiet, mut rest_until) = (0, sys::clock::now());
         loop {
             let timeout = if quiet < QUIET_TICKS { Some(TICK) } else { self.fall_asleep() };
-            let next_end = lock(&self.ends).first_key_value().map(|((end, _), _)| sys::clock::until(*end));
-            if self.inotify.wait(timeout.into_iter().chain(next_end).min()).is_err() {
+            let next_timer = lock(&self.timers).first_key_value().map(|((at, _), _)| sys::clock::until(*at));
+            if self.inotify.wait(timeout.into_iter().chain(next_timer).min()).is_err() {
                 sys::clock::pause(TICK);
             }
             self.asleep.store(false, Ordering::SeqCst);
             self.tell_subscribers();
-            self.end_holds();
+            self.run_timers();
             let began = sys::clock::now();
             // The ticks go on meanwhile, because a new hold may have to end before that.
             if began < rest_until {
@@ -162,16 +181,26 @@ impl Watcher {
         }
     }
 
-    fn end_holds(&self) {
+    fn run_timers(&self) {
         let now = sys::clock::now();
         loop {
-            let (_, hold) = {
-                let mut ends = lock(&self.ends);
-                let Some(first) = ends.first_entry().filter(|first| first.key().0 <= now) else { return };
-                first.remove_entry()
+            let timer = {
+                let mut timers = lock(&self.timers);
+                let Some(first) = timers.first_entry().filter(|first| first.key().0 <= now) else { return };
+                first.remove()
             };
-            if let Some(hold) = hold.upgrade() {
-                hold.exceed();
+            match timer {
+                Timer::EndHold(hold) => {
+                    if let Some(hold) = hold.upgrade() {
+                        hold.exceed();
+                    }
+                }
+                Timer::Flush(directory) => {
+                    if let Some(directory) = directory.upgrade().filter(|directory| directory.recorder.flush(directory))
+                    {
+                        self.flush_later(&directory);
+                    }
+                }
             }
         }
     }
@@ -211,7 +240,7 @@ impl Watcher {
     /// Forgets a hold that is over.
     pub(crate) fn stop_looking_after(&self, hold: &Arc<Hold>) {
         if let Some(end) = hold.end_at() {
-            lock(&self.ends).remove(&(end, hold.number));
+            lock(&self.timers).remove(&(end, hold.request.number));
         }
         self.unwatch(hold);
     }

@@ -58,7 +58,7 @@ impl InTheWay {
     fn go(self) {
         match self {
             Self::Guard(guard) => guard.release().expect("released"),
-            Self::Process(process) => process.release(),
+            Self::Process(process) => drop(process.release()),
             Self::Living(file, path) => {
                 drop(file);
                 std::fs::remove_file(path).expect("an older peer unlinks its path");

@@ -46,6 +46,8 @@ async fn a_hold_that_lasts_too_long_is_released_and_its_guard_knows() {
     next.release().expect("released");
     let events = recorder.events();
     assert_eq!(events.iter().filter(|event| EXCEEDED(event)).count(), 1);
+    let released = events.iter().position(|event| matches!(event, Event::Released { .. }));
+    assert!(events.iter().position(EXCEEDED) < released, "it is said before the lock is released: {events:?}");
     let outcomes =
         events.iter().filter(|event| matches!(event, Event::Released { outcome: ReleaseOutcome::Released, .. }));
     assert_eq!(outcomes.count(), 2, "each hold ended once: {events:?}");

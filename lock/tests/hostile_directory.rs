@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::Command;
 use support::sandbox::{Needs, become_user, isolated, skipped};
 use support::snapshot::snapshot;
+use support::spans::Collector;
 use support::{LONG, SHORT, lock_dir, read_lock, release_deleted, the_arbiter, wait_until};
 use tempfile::TempDir;
 
@@ -213,12 +214,19 @@ fn a_file_system_that_is_mounted_for_reading() {
 fn a_directory_that_may_not_be_written_any_more_within_a_hold() {
     isolated("a_directory_that_may_not_be_written_any_more_within_a_hold", Needs::Root, || {
         let (dir, locks) = users_directory();
+        let (seen, _listening) = Collector::listen();
         for _ in 0..16 {
             let guard = locks.lock("s").timeout(LONG).blocking().expect("an owner that is gone");
             chmod(dir.path(), 0o500);
             let error = guard.release().expect_err("the claim cannot be removed");
             assert!(error.to_string().contains("write and search"), "{error}");
             assert!(dir.path().join("s.lock").exists());
+            let (hold, release) = (seen.last("session_lock.hold"), seen.last("session_lock.release"));
+            assert!(
+                [&hold, &release].iter().all(|span| span.is_closed && span.field("session_lock.outcome") == "error")
+            );
+            assert_eq!((release.field("error.type"), release.field("otel.status_code")), ("system", "ERROR"));
+            assert_eq!(release.field("error.message"), error.to_string());
             chmod(dir.path(), 0o700);
         }
         lock(&locks).expect("an owner that is gone");

@@ -1,7 +1,7 @@
 //! The payload's decoder takes anything; the verdict never turns unknown into dead.
 #![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
 
-use session_lock::payload::{ArbiterId, Content, MAX_CLAIM_LEN, Payload};
+use session_lock::payload::{ArbiterId, Content, MAX_CLAIM_LEN, Payload, TraceParent};
 use session_lock::protocol::{Completion, Inode, Standing};
 use session_lock::verdict::{Asker, OwnerProcess, Probe, writers};
 use std::time::{Duration, SystemTime};
@@ -19,7 +19,7 @@ fn full() -> Payload {
         time_ns: Some(4_026_531_834),
         host: Some("höst".into()),
         arbiter: Some(ArbiterId { inode: Inode { dev: 0xfe00, ino: 1234 }, nonce: [7; 16] }),
-        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+        traceparent: TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         label: Some("a \"label\" \n with \u{1b} escapes".into()),
     }
 }
@@ -54,7 +54,7 @@ fn each_beginning_of_a_claim_is_torn_and_no_end_is_a_claim() {
 
 #[test]
 fn a_bad_field_is_dropped_alone() {
-    let rows: [(&str, &str); 20] = [
+    let rows: [(&str, &str); 23] = [
         ("pid", "0"),
         ("pid", "-1"),
         ("pid", "4294967297"),
@@ -74,6 +74,9 @@ fn a_bad_field_is_dropped_alone() {
         ("pidNs", "{}"),
         ("host", "1"),
         ("arbiter", "\"1:2\""),
+        ("traceparent", "\"\""),
+        ("traceparent", "\"01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\""),
+        ("traceparent", "\"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01\""),
         ("label", "true"),
     ];
     for (key, value) in rows {

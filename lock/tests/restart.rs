@@ -21,6 +21,7 @@ use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use support::process::example;
+use support::spans::Collector;
 use support::{GRACE, LONG, Recorder, SHORT, lock_dir, wait_until};
 use tokio::sync::Mutex;
 
@@ -78,7 +79,7 @@ fn seed_004_after_a_restart_everything_is_free_and_old_guards_are_inert() {
     assert_eq!((restart.released, restart.failed.len()), (20, 0));
     assert_eq!(files(dir.path()), [".session-lock"], "a claim was left over");
     assert!(
-        files(&dir.path().join(".session-lock")).iter().all(|name| name.starts_with("arbiter-")),
+        files(&dir.path().join(".session-lock")).iter().all(|name| !name.starts_with("spare-")),
         "a spare was left"
     );
 
@@ -326,4 +327,26 @@ fn a_sweep_meanwhile_gives_back_what_it_has() {
         assert!(dir.path().join(format!("{name}.lock")).exists());
         drop(locks.lock(name).timeout(LONG).blocking().expect("free after another grace"));
     }
+}
+
+#[tokio::test]
+async fn the_spans_of_what_a_restart_ends_end_with_it() {
+    let _alone = ALONE.lock().await;
+    let (_dir, locks) = lock_dir();
+    let (seen, _listening) = Collector::listen();
+    let guard = locks.lock("s").await.expect("free");
+    let mut waiting = pin!(locks.lock("s").into_future());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert_eq!(release_all().released, 1);
+    let hold = seen.last("session_lock.hold");
+    assert!(hold.is_closed && hold.field("session_lock.outcome") == "released", "{hold:?}");
+    assert!(matches!(waiting.await, Err(LockError::Restarted)));
+    let acquire = seen.last("session_lock.acquire");
+    let said = ["session_lock.outcome", "error.type", "otel.status_code"].map(|name| acquire.field(name));
+    assert_eq!(said, ["cancelled", "restarted", "ERROR"]);
+    assert!(acquire.is_closed);
+    let before = seen.names();
+    assert!(guard.release().is_err());
+    assert_eq!(seen.names(), before);
 }

@@ -277,6 +277,11 @@ pub(crate) fn read_start(file: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
     rustix::io::pread(file, buffer, 0)
 }
 
+/// Reads from `offset` on, up to the length of `buffer` or to the end of the file: pread(2).
+pub(crate) fn read_at(file: impl AsFd, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    rustix::io::pread(file, buffer, offset)
+}
+
 /// One pwrite(2) of everything; regular files take it whole or the disk is full.
 ///
 /// # Errors

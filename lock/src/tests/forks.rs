@@ -3,7 +3,14 @@
 use super::{LONG, exit_code, kill, stranger, strangers, wait_until};
 use crate::sys::fork::in_child;
 use crate::{LockDir, LockError, ReleaseError, TryAcquire};
+use std::future::{Future, IntoFuture};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
+use tracing::{Subscriber, span::Id};
+use tracing_subscriber::layer::{self, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 #[test]
 fn a_child_that_drops_its_copy_of_a_guard_changes_nothing() {
@@ -50,6 +57,40 @@ fn an_inherited_directory_says_forked_and_a_fresh_one_works() {
     });
     assert_eq!(exit_code(child), Some(0));
     drop(guard);
+}
+
+/// Counts the spans that end.
+struct Ended(Arc<AtomicUsize>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Ended {
+    fn on_close(&self, _: Id, _: layer::Context<'_, S>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// They would be exported twice, by a subscriber whose threads the child does not have.
+#[test]
+fn a_child_ends_no_span_of_its_parent() {
+    let (_dir, one, other) = strangers();
+    let ended = Arc::new(AtomicUsize::default());
+    let subscriber = tracing_subscriber::registry().with(Ended(Arc::clone(&ended)));
+    let _listening = tracing::subscriber::set_default(subscriber);
+    let ended = || ended.load(Ordering::Relaxed);
+    let mut guard = Some(one.lock("s").blocking().expect("free"));
+    let mut waiting = Some(Box::pin(other.lock("s").into_future()));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().is_some_and(|waiting| waiting.as_mut().poll(&mut context).is_pending()));
+    assert_eq!(ended(), 1, "the acquire of what is held");
+    let child = in_child(|| {
+        drop(guard.take());
+        drop(waiting.take());
+        i32::from(ended() != 1)
+    });
+    assert_eq!(exit_code(child), Some(0), "the child ended a span");
+    drop(waiting);
+    assert_eq!(ended(), 2, "the acquire that was given up");
+    drop(guard);
+    assert_eq!(ended(), 4, "the hold and its release");
 }
 
 /// The parent holds, forks, and is killed; the child lives on. The child closed its copies, so the lock is free.

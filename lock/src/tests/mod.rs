@@ -20,6 +20,7 @@ use crate::directory::Directory;
 use crate::event::NoSink;
 use crate::name::Session;
 use crate::process::Process;
+use crate::request::Counters;
 use crate::sys;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::path::Path;
@@ -39,7 +40,7 @@ fn stranger(path: &Path) -> LockDir {
     let fd = sys::file::open_directory(path).expect("open");
     let stat = sys::file::stat(&fd).expect("stat");
     let directory = Arc::new(Directory::new(fd, path, stat, process));
-    LockDir { directory, grace: GRACE, sink: Arc::new(NoSink) }
+    LockDir { directory, grace: GRACE, sink: Arc::new(NoSink), counters: Counters::Kept }
 }
 
 /// A fresh directory and two processes' views of it.

@@ -6,6 +6,7 @@ pub mod objects;
 pub mod process;
 pub mod sandbox;
 pub mod snapshot;
+pub mod spans;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use session_lock::event::{Event, Sink};

@@ -64,11 +64,12 @@ impl OtherProcess {
         self.child.wait().expect("our child");
     }
 
-    /// Lets it release and end.
-    pub fn release(mut self) {
+    /// Lets it release and end. What it said since it was last waited for.
+    pub fn release(mut self) -> Vec<String> {
         drop(self.child.stdin.take());
         let status = self.child.wait().expect("our child");
         assert!(status.success(), "{status}");
+        self.lines.iter().collect()
     }
 }
 

@@ -18,7 +18,8 @@ pub struct Entry {
     content: Option<Vec<u8>>,
 }
 
-/// Everything below `dir`, by path, but for the arbiters and a state directory that holds nothing else: those are permanent.
+/// Everything below `dir`, by path, but for the arbiters, the counters and a state directory that holds nothing
+/// else: those are permanent.
 pub fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Entry> {
     let mut found = BTreeMap::new();
     add(dir, &mut found);
@@ -34,9 +35,12 @@ fn add(dir: &Path, found: &mut BTreeMap<PathBuf, Entry>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries {
         let path = entry.expect("readable").path();
-        let is_arbiter = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("arbiter-"));
+        let is_permanent = path.file_name().is_some_and(|name| {
+            let name = name.to_string_lossy();
+            name.starts_with("arbiter-") || name == "metrics-v1"
+        });
         let metadata = fs::symlink_metadata(&path).expect("nobody else is here");
-        if is_arbiter && metadata.is_file() && metadata.nlink() == 1 {
+        if is_permanent && metadata.is_file() && metadata.nlink() == 1 {
             continue;
         }
         let kind = metadata.file_type();
