@@ -1,35 +1,67 @@
-//! What a directory of session locks looks like to Prometheus, over HTTP.
+//! What directories of session locks look like to Prometheus, over HTTP.
 //!
-//! The routes of [`router`]; anything else is a 404, another method on one of them a 405:
+//! The routes of [`Exporter::router`]; anything else is a 404, another method on one of them a 405:
 //!
 //! | Route | Methods | Answers |
 //! |---|---|---|
+//! | `/` | GET, HEAD | a page of links |
+//! | `/metrics`, or as configured | GET, HEAD | the metrics, in the text format 0.0.4, or in OpenMetrics 1.0 where `Accept` asks for it |
+//! | `/api/v1/locks` | GET, HEAD | JSON: the locks of each directory |
+//! | `/api/v1/contention` | GET, HEAD | JSON: who waited for whom in each directory |
 //! | `/-/healthy` | GET, HEAD | 200 while the process serves requests; it looks at no directory |
+//! | `/-/ready` | GET, HEAD | 200 once every directory was tried, 503 before; a directory that fails was tried |
+//!
+//! The fields of the JSON, with their types and units, are in the crate's `API.md`.
+//!
+//! A directory that cannot be read, or not in time, is never an error of the request: its `session_lock_exporter_up` is 0, and
+//! what could be had of it and all of the others is there. The time is what Prometheus says that it waits
+//! (`X-Prometheus-Scrape-Timeout-Seconds`) less half a second for the way, and 10 s where nothing is said. More requests at
+//! a time than [`Builder::max_requests`] are answered 503. Where `Accept-Encoding` allows it, the metrics are compressed.
 //!
 //! The binary `session-lock-exporter` serves them by itself; a program that has a server already mounts them:
 //!
 //! ```
-//! let app: axum::Router = axum::Router::new().nest("/locks", session_lock_exporter::router());
+//! use session_lock_exporter::{Directory, Exporter};
+//!
+//! # fn main() -> Result<(), session_lock_exporter::BuildError> {
+//! let exporter = Exporter::builder().source(Directory::new("sessions", "/srv/sessions")).build()?;
+//! let app: axum::Router = axum::Router::new().nest("/locks", exporter.router());
+//! # Ok(())
+//! # }
 //! ```
 //!
-//! Not here: the locks' state and metrics (`/metrics`, `/-/ready`, `/` and `/api/v1/*` are still to come), TLS and
-//! authentication.
+//! Features, both on by default: `server` is the binary's server, with TLS and authentication, and `otlp` sends spans to
+//! a collector. A program that mounts the router needs neither.
+//!
+//! Not here: what the lock counts, and how (`session_lock`).
 
-mod serve;
+mod directory;
+mod encode;
+mod exporter;
+pub mod family;
+mod flight;
+mod negotiate;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+mod own;
+mod routes;
+#[cfg(feature = "server")]
+mod server;
+mod source;
+#[cfg(feature = "server")]
+pub mod web;
 
-use axum::Router;
-use axum::routing::get;
+pub use directory::Directory;
+pub use exporter::{BuildError, Builder, DEFAULT_MAX_REQUESTS, Exporter};
+#[cfg(feature = "server")]
+pub use server::{Exposure, Server, ServerError, Stopped};
+pub use source::{Gathered, Source};
 
-pub use serve::{Stopped, serve};
-
-/// The exporter's routes, to serve or to mount; the table is in the [module documentation](crate).
-///
-/// It holds no state and does no I/O before a request comes.
-pub fn router() -> Router {
-    Router::new().route("/-/healthy", get(healthy))
-}
-
-/// Liveness in Prometheus' sense: a restart helps if this does not answer. So it asks nothing that can block.
-async fn healthy() -> &'static str {
-    "session-lock-exporter is healthy.\n"
-}
+/// What this was built from, in lines for people: version, revision, compiler.
+pub const BUILD: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nrevision: ",
+    env!("SESSION_LOCK_REVISION"),
+    "\nrustc: ",
+    env!("SESSION_LOCK_RUSTC"),
+);

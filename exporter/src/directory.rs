@@ -1,0 +1,245 @@
+//! A directory of session locks, as a [`Source`].
+//!
+//! Everything is asked of the crate `session-lock`: what the processes have counted, and what state each lock is in. Here it
+//! gets the names and shapes that Prometheus and readers of JSON expect.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+use session_lock::metrics::{BOUNDS, Contention, Exemplar as Observed, Kind, Metrics, Value as Counted};
+use session_lock::payload::Payload;
+use session_lock::{Inspection, LockDir, State};
+
+use crate::family::{Bucket, Exemplar, Family, Histogram, Labels};
+use crate::source::{Gathered, Source};
+
+/// A directory of session locks.
+#[derive(Debug)]
+pub struct Directory {
+    name: String,
+    path: PathBuf,
+}
+
+impl Directory {
+    /// The directory at `path`, which need not exist yet: each look opens it anew.
+    #[must_use]
+    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { name: name.into(), path: path.into() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// For reading, whatever its permissions: whether it can hold locks is what those who lock have to ask.
+    fn open(&self) -> Result<LockDir, String> {
+        LockDir::options().any_permissions().open(&self.path).map_err(|error| with_causes(&error))
+    }
+}
+
+impl Source for Directory {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn gather(&self, _deadline: Instant, detail: usize) -> Gathered {
+        let locks = match self.open() {
+            Ok(locks) => locks,
+            Err(error) => return Gathered { families: Vec::new(), error: Some(error) },
+        };
+        let mut families = Vec::new();
+        let mut errors = Vec::new();
+        let now = SystemTime::now();
+        match locks.metrics() {
+            Ok(metrics) => {
+                families.extend(metrics.families().map(|(family, values)| counted(family, values)));
+                families.extend(slots(&metrics));
+                families.push(longest_wait(&metrics, now));
+                families.extend(longest_waits(&metrics, detail, now));
+            }
+            // Without its series: a counter of 0 would be taken for a restart, and all of it for what happened since.
+            Err(error) => errors.push(with_causes(&error)),
+        }
+        match locks.scan() {
+            Ok(found) => {
+                families.extend(states(&found, now));
+                families.extend(longest_holds(&found, detail, now));
+            }
+            Err(error) => errors.push(with_causes(&error)),
+        }
+        Gathered { families, error: (!errors.is_empty()).then(|| errors.join("; ")) }
+    }
+
+    fn locks(&self, _deadline: Instant) -> Result<Value, String> {
+        let locks = self.open()?;
+        let found = locks.scan().map_err(|error| with_causes(&error))?;
+        let now = SystemTime::now();
+        Ok(found.iter().map(|lock| lock_json(lock, now)).collect())
+    }
+
+    fn contention(&self, _deadline: Instant) -> Result<Value, String> {
+        let metrics = self.open()?.metrics().map_err(|error| error.to_string())?;
+        let now = SystemTime::now();
+        let list = |contentions: &[Contention]| -> Value {
+            contentions.iter().map(|contention| contention_json(contention, now)).collect()
+        };
+        Ok(json!({ "waiting": list(&metrics.waits), "past": list(&metrics.contentions) }))
+    }
+}
+
+/// A metric of the lock's catalogue.
+fn counted(family: session_lock::metrics::Family, values: Vec<Counted>) -> Family {
+    let mut built = match family.kind {
+        Kind::Counter | Kind::Seconds => Family::counter(family.name, family.help),
+        Kind::Gauge => Family::gauge(family.name, family.help),
+        Kind::Histogram => Family::histogram(family.name, family.help),
+    };
+    for (value, counted) in family.values.iter().zip(values) {
+        let labels = family.label.map_or_else(Labels::new, |label| Labels::new().with(label, value));
+        built = match counted {
+            Counted::Number(number) => built.value(labels, float(number)),
+            Counted::Seconds(time) => built.value(labels, time.as_secs_f64()),
+            Counted::Histogram { buckets, sum, exemplars } => {
+                built.observations(labels, histogram(&buckets, sum, exemplars))
+            }
+        };
+    }
+    built
+}
+
+/// The lock's buckets add up, the exporter's stand alone.
+fn histogram(cumulative: &[u64], sum: Duration, exemplars: Vec<Option<Observed>>) -> Histogram {
+    let before = std::iter::once(0).chain(cumulative.iter().copied());
+    let counts = cumulative.iter().zip(before).map(|(count, before)| count.saturating_sub(before));
+    let uppers = BOUNDS.into_iter().chain([f64::INFINITY]);
+    let buckets = uppers.zip(counts).zip(exemplars).map(|((upper, count), exemplar)| Bucket {
+        upper,
+        count,
+        exemplar: exemplar.map(|one| Exemplar {
+            trace_id: one.trace_id.get(),
+            span_id: one.span_id.get(),
+            value: one.value.as_secs_f64(),
+            at_seconds: Some(seconds(SystemTime::UNIX_EPOCH, one.at)),
+        }),
+    });
+    Histogram::new(buckets.collect(), sum.as_secs_f64())
+}
+
+fn slots(metrics: &Metrics) -> [Family; 1] {
+    let slots = metrics.slots;
+    let states = [
+        ("living", slots.living),
+        ("inherited", slots.inherited),
+        ("damaged", slots.damaged),
+        ("other_version", slots.other_version),
+    ];
+    let family =
+        Family::gauge("session_lock_slots", "Slots of counters in the directory, by the state of their process.");
+    [states
+        .into_iter()
+        .fold(family, |family, (state, count)| family.value(Labels::new().with("state", state), float(count)))]
+}
+
+fn states(found: &[Inspection], now: SystemTime) -> [Family; 2] {
+    let files = State::ALL.into_iter().filter(|state| *state != State::Free).fold(
+        Family::gauge("session_lock_files", "Files at claims' paths, by what they say about their lock."),
+        |family, state| {
+            let count = found.iter().filter(|lock| lock.state == state).count();
+            family.value(Labels::new().with("state", state.as_str()), float(count))
+        },
+    );
+    let oldest = found.iter().filter_map(held_since).map(|since| seconds(since, now)).fold(0.0, f64::max);
+    let help = "How long the oldest lock that is held now has been held; 0 if none is.";
+    [files, Family::gauge("session_lock_oldest_hold_seconds", help).value(Labels::new(), oldest)]
+}
+
+fn longest_wait(metrics: &Metrics, now: SystemTime) -> Family {
+    let longest = metrics.waits.iter().map(|wait| seconds(wait.since, now)).fold(0.0, f64::max);
+    let help =
+        "How long the acquire that has waited longest of those that wait now has waited; 0 if none has for 10 ms.";
+    Family::gauge("session_lock_longest_wait_seconds", help).value(Labels::new(), longest)
+}
+
+/// Labelled by session, only where somebody asks for it: names are many, and come from outside.
+fn longest_holds(found: &[Inspection], detail: usize, now: SystemTime) -> Option<Family> {
+    let mut holds: Vec<_> = found.iter().filter_map(|lock| Some((lock, held_since(lock)?))).collect();
+    holds.sort_by_key(|(_, since)| *since);
+    let help = "How long the locks that have been held longest have been held.";
+    let family = Family::gauge("session_lock_held_seconds", help);
+    (detail > 0).then(|| {
+        holds.iter().take(detail).fold(family, |family, (lock, since)| {
+            family.value(Labels::new().with("session", &lock.name), seconds(*since, now))
+        })
+    })
+}
+
+fn longest_waits(metrics: &Metrics, detail: usize, now: SystemTime) -> Option<Family> {
+    let help = "How long the acquires that have waited longest have waited; of several for one session the longest.";
+    let mut sessions: Vec<&str> = Vec::new();
+    (detail > 0).then(|| {
+        metrics.waits.iter().fold(Family::gauge("session_lock_waiting_seconds", help), |family, wait| {
+            if sessions.len() == detail || sessions.contains(&wait.session.as_str()) {
+                return family;
+            }
+            sessions.push(&wait.session);
+            family.value(Labels::new().with("session", &wait.session), seconds(wait.since, now))
+        })
+    })
+}
+
+fn held_since(lock: &Inspection) -> Option<SystemTime> {
+    let is_held = matches!(lock.state, State::Held | State::ForeignHeld | State::Inherited);
+    is_held.then(|| lock.holder.as_ref()?.payload.as_ref()?.created_at).flatten()
+}
+
+fn lock_json(lock: &Inspection, now: SystemTime) -> Value {
+    let payload = lock.holder.as_ref().and_then(|holder| holder.payload.as_ref());
+    let waiting =
+        |waiter: &session_lock::Waiting| json!({ "label": waiter.label, "seconds": waiter.waited.as_secs_f64() });
+    json!({
+        "session": lock.name,
+        "state": lock.state.as_str(),
+        "words": lock.to_string(),
+        "holder": payload.map(payload_json),
+        "heldSeconds": held_since(lock).map(|since| seconds(since, now)),
+        "waiting": lock.waiters.here.iter().map(waiting).collect::<Value>(),
+    })
+}
+
+fn contention_json(contention: &Contention, now: SystemTime) -> Value {
+    json!({
+        "session": contention.session,
+        "waiter": { "pid": contention.pid, "pidNs": contention.pid_ns, "label": contention.label },
+        "since": seconds(SystemTime::UNIX_EPOCH, contention.since),
+        "seconds": contention.waited.map_or_else(|| seconds(contention.since, now), |waited| waited.as_secs_f64()),
+        "holder": contention.holder.as_ref().map(payload_json),
+        "words": contention.holder().to_string(),
+    })
+}
+
+/// What a claim says, under the names that it has there.
+fn payload_json(payload: &Payload) -> Value {
+    serde_json::from_slice(&payload.encode(0)).unwrap_or(Value::Null)
+}
+
+/// A clock that was set back gives 0.
+fn seconds(since: SystemTime, until: SystemTime) -> f64 {
+    until.duration_since(since).unwrap_or_default().as_secs_f64()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are doubles")]
+fn float(number: impl TryInto<u64>) -> f64 {
+    number.try_into().unwrap_or(u64::MAX) as f64
+}
+
+/// An error with what caused it.
+fn with_causes(error: &dyn Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", with_causes(cause)),
+        None => error.to_string(),
+    }
+}

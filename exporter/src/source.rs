@@ -1,0 +1,43 @@
+//! The seam between a directory of locks and the HTTP side: what the routes ask of each directory.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::family::Family;
+
+/// One directory that is looked at.
+///
+/// The methods block, and are called on threads of their own, at most one call of each method at a time: a later request
+/// gets the answer of the call that is under way. They should be back by `deadline`; one that is not is answered for
+/// without (`session_lock_exporter_up 0`), and is not called again before it has returned. A panic counts as an error.
+pub trait Source: Send + Sync + 'static {
+    /// What the directory is called in labels and JSON. Where two sources have one name, the later is numbered.
+    fn name(&self) -> &str;
+
+    /// The metrics. At most `detail` locks get samples of their own.
+    fn gather(&self, deadline: Instant, detail: usize) -> Gathered;
+
+    /// The locks as they are now, for `/api/v1/locks`.
+    ///
+    /// # Errors
+    ///
+    /// For people: why there is no answer.
+    fn locks(&self, deadline: Instant) -> Result<Value, String>;
+
+    /// Who waited for whom, for `/api/v1/contention`.
+    ///
+    /// # Errors
+    ///
+    /// For people: why there is no answer.
+    fn contention(&self, deadline: Instant) -> Result<Value, String>;
+}
+
+/// What a look at a directory came to. With an error, `families` are what could be had nevertheless.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// Without a label for the directory, which is added (`directory`).
+    pub families: Vec<Family>,
+    /// Why this is not all; it is logged, and the directory counts as not up.
+    pub error: Option<String>,
+}
