@@ -19,6 +19,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use tracing::field::Empty;
 
 use crate::crew::pid_namespaces;
 use crate::options::RunOptions;
@@ -27,7 +28,11 @@ use crate::report::Results;
 use crate::run_dir::RunDir;
 use crate::selftest::{SelftestOptions, selftest};
 use crate::supervisor::{Until, supervise};
+use crate::telemetry;
 use crate::worker::{WorkerOptions, work};
+
+/// Where the environment names none.
+const SERVICE: &str = "session-lock-stress";
 
 const USAGE: u8 = 254;
 const FAILED: u8 = 255;
@@ -89,9 +94,11 @@ fn execute(command: Option<Command>) -> anyhow::Result<u8> {
         None => execute(Cli::parse_from(["stress", "run"]).command),
         Some(Command::Run(options)) => run(&options),
         Some(Command::Selftest(options)) => {
+            let _spans = telemetry::start(SERVICE)?;
             let seed = options.seed.unwrap_or_else(fresh_seed);
             let bound = humantime::format_duration(options.bound);
             writeln!(io::stderr(), "seed {seed}; replay: {} selftest --seed {seed} --bound '{bound}'", program()).ok();
+            let _span = tracing::info_span!("selftest", seed).entered();
             Ok(selftest(&options, seed, &interrupt()?)?.exit_code())
         }
         Some(Command::Worker(options)) => work(&options).map(|()| 0),
@@ -99,7 +106,10 @@ fn execute(command: Option<Command>) -> anyhow::Result<u8> {
 }
 
 fn run(options: &RunOptions) -> anyhow::Result<u8> {
+    let _spans = telemetry::start(SERVICE)?;
     let seed = options.seed.unwrap_or_else(fresh_seed);
+    let lock = options.lock.name();
+    let span = tracing::info_span!("run", seed, lock, workers = options.workers, verdict = Empty).entered();
     let replay = options.replay(&program(), seed);
     writeln!(io::stderr(), "seed {seed}; replay: {replay}").ok();
     if options.pidns {
@@ -110,6 +120,7 @@ fn run(options: &RunOptions) -> anyhow::Result<u8> {
     let progress = Progress::start(&options.lock.name(), options.duration);
     let outcome = supervise(options, seed, &dir, Until::Time, &interrupt()?, progress)?;
     let results = Results::of(outcome, options, seed, replay, &dir);
+    span.record("verdict", results.verdict.name());
     let mut json = serde_json::to_string_pretty(&results)?;
     json.push('\n');
     fs::write(dir.results(), &json).with_context(|| format!("cannot write {}", dir.results().display()))?;

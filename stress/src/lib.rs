@@ -14,9 +14,10 @@
 //! | [`cli`] | the commands, their options and their exit codes |
 //! | `supervisor`, `crew`, `nemesis` | one run: the loop, its worker processes, and the faults |
 //! | `worker`, `peers` | one worker process, and the locks that it can use |
+//! | `telemetry` | spans of supervisor and workers, where the environment asks for them |
 //! | `figures`, `report`, `progress`, `selftest` | numbers, and how people see them |
 //!
-//! Not here: anything that trusts the lock under test. Only `peers` and `model` import it.
+//! Not here: anything that trusts the lock under test. Only `peers` and `model` import it, and only `telemetry` its exporter.
 
 pub mod cli;
 pub mod history;
@@ -35,4 +36,5 @@ mod report;
 mod run_dir;
 mod selftest;
 mod supervisor;
+mod telemetry;
 mod worker;

@@ -22,6 +22,7 @@ use crate::history::{Event, Journal, Record};
 use crate::options::Pause;
 use crate::peers::{Held, Implementation, Peer};
 use crate::run_dir::{Control, Counters};
+use crate::telemetry;
 
 /// How long a worker may need to end in good order.
 pub(crate) const ENDING: Duration = Duration::from_secs(5);
@@ -67,6 +68,7 @@ pub(crate) fn work(options: &WorkerOptions) -> anyhow::Result<()> {
     set_name(c"stress-worker")?;
     set_pdeathsig(Signal::SIGKILL)?;
     let ending = end_of_input(options.bound);
+    let _spans = telemetry::start("session-lock-stress-worker")?;
     let mut worker = Worker {
         peer: options.lock.open(&options.sessions, options.worker).context("cannot open the lock directory")?,
         journal: Journal::open(&options.history)?,
@@ -103,6 +105,8 @@ impl Worker<'_> {
     /// One acquisition from beginning to end.
     fn section(&mut self) -> anyhow::Result<()> {
         let lock = self.random.u16(..self.options.locks);
+        let WorkerOptions { worker, incarnation, .. } = self.options;
+        let _span = tracing::info_span!("section", worker, incarnation, lock).entered();
         let asked_us = monotonic_us();
         match self.peer.acquire(lock, self.options.timeout) {
             Ok(Some(held)) => self.inside(lock, held, asked_us),
