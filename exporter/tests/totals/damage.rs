@@ -13,7 +13,7 @@ use crate::running::Running;
 use crate::scrape::{Samples, exporter};
 use crate::worker::{Task, Worker};
 
-const ROUNDS: usize = 5000;
+const ROUNDS: usize = 10_000;
 const PER_SCRAPE: usize = 20;
 const SEED: u64 = 20;
 
