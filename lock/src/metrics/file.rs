@@ -3,7 +3,7 @@
 //! A slot belongs to whoever holds the OFD lock on its first byte: the kernel takes it from the dead. There is no header that
 //! could be damaged: each slot says for itself what it is.
 
-use super::slot::{self, Content, Copy, PAGE, SLOTS, STRIDE};
+use super::slot::{self, Content, Copy, PAGE, SLOTS, STRIDE, Section};
 use super::totals::Totals;
 use crate::arbiter::STATE_DIRECTORY;
 use crate::directory::Directory;
@@ -76,8 +76,8 @@ impl Slot {
     }
 
     /// Writes a record.
-    pub(super) fn write_record(&self, section: u64, nth: u64, record: &[u8], limit: u64) -> sys::Result<()> {
-        write_at(&self.fd, record, self.at + section + nth * PAGE, limit)
+    pub(super) fn write_record(&self, section: Section, nth: u64, record: &[u8], limit: u64) -> sys::Result<()> {
+        write_at(&self.fd, record, self.at + section.at + nth * PAGE, limit)
     }
 }
 
@@ -162,10 +162,10 @@ impl Slots {
 }
 
 impl Used<'_> {
-    /// The pages of a section's records.
-    pub(super) fn records(&self, section: u64) -> Vec<Vec<u8>> {
-        let mut pages = vec![0; usize::try_from(slot::RECORDS * PAGE).unwrap_or_default()];
-        let len = sys::file::read_at(self.fd, &mut pages, self.at + section).unwrap_or(0);
-        pages[..len].chunks(4096).map(<[u8]>::to_vec).collect()
+    /// What each page of a section says, as far as it can be read and is whole.
+    pub(super) fn read<T>(&self, section: Section, decode: impl Fn(&[u8]) -> Option<T>) -> Vec<T> {
+        let mut pages = vec![0; section.len()];
+        let len = sys::file::read_at(self.fd, &mut pages, self.at + section.at).unwrap_or(0);
+        pages[..len].chunks(4096).filter_map(decode).collect()
     }
 }

@@ -136,13 +136,11 @@ pub(crate) fn read(directory: &Directory) -> Result<Metrics, SystemError> {
         }
         if matches!(slot.content, Content::Totals { .. } | Content::Fresh) {
             *(if slot.lives { &mut metrics.slots.living } else { &mut metrics.slots.inherited }) += 1;
-            if let Some(exemplars) = slot.records(EXEMPLARS).first().and_then(|page| Exemplars::decode(page)) {
-                metrics.exemplars.merge(&exemplars);
-            }
-            metrics.contentions.extend(slot.records(CONTENTIONS).iter().filter_map(|page| Contention::decode(page)));
+            slot.read(EXEMPLARS, Exemplars::decode).iter().for_each(|exemplars| metrics.exemplars.merge(exemplars));
+            metrics.contentions.extend(slot.read(CONTENTIONS, Contention::decode));
         }
         if slot.lives {
-            metrics.waits.extend(slot.records(WAITS).iter().filter_map(|page| Contention::decode(page)));
+            metrics.waits.extend(slot.read(WAITS, Contention::decode));
         }
     }
     metrics.contentions.sort_by_key(|one| std::cmp::Reverse(one.since + one.waited.unwrap_or_default()));

@@ -10,7 +10,7 @@
 use super::exemplar::Exemplars;
 use super::file::Slot;
 use super::record::Contention;
-use super::slot::{CONTENTIONS, EXEMPLARS, RECORDS, WAITS};
+use super::slot::{CONTENTIONS, EXEMPLARS, WAITS};
 use super::totals::Totals;
 use crate::directory::Directory;
 use crate::event::Event;
@@ -211,7 +211,7 @@ impl State {
         if let (Some(slot), Some(record)) = (&self.slot, contention.encode()) {
             // Best effort: it is counted in any case.
             let limit = limit(&request.directory);
-            slot.write_record(CONTENTIONS, self.next_contention % RECORDS, &record, limit).ok();
+            slot.write_record(CONTENTIONS, self.next_contention % CONTENTIONS.pages, &record, limit).ok();
             self.next_contention += 1;
         }
     }
@@ -237,7 +237,7 @@ impl State {
         let old = waits.into_iter().filter(|(since, _)| now.saturating_duration_since(*since) >= LATER);
         let mut told = 0;
         for (_, contention) in old {
-            if told < RECORDS
+            if told < WAITS.pages
                 && let Some(record) = contention.encode()
                 && slot.write_record(WAITS, told, &record, limit).is_ok()
             {

@@ -29,10 +29,23 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const STRIDE: u64 = 20 * PAGE;
 /// How many slots there are: as many processes of a directory are counted at once.
 pub(super) const SLOTS: u64 = 1024;
-pub(super) const CONTENTIONS: u64 = 2 * PAGE;
-pub(super) const WAITS: u64 = 10 * PAGE;
-pub(super) const RECORDS: u64 = 8;
-pub(super) const EXEMPLARS: u64 = 18 * PAGE;
+pub(super) const CONTENTIONS: Section = Section { at: 2 * PAGE, pages: 8 };
+pub(super) const WAITS: Section = Section { at: 10 * PAGE, pages: 8 };
+pub(super) const EXEMPLARS: Section = Section { at: 18 * PAGE, pages: 1 };
+
+/// Pages of a slot behind its totals, each written by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Section {
+    /// The first byte, from the beginning of the slot.
+    pub(super) at: u64,
+    pub(super) pages: u64,
+}
+
+impl Section {
+    pub(super) fn len(self) -> usize {
+        usize::try_from(self.pages * PAGE).unwrap_or_default()
+    }
+}
 
 const MAGIC: [u8; 4] = *b"slm1";
 const CELLS_AT: usize = 32;
