@@ -27,6 +27,9 @@ use std::path::PathBuf;
 
 /// The state directory's name.
 pub(crate) const STATE_DIRECTORY: &CStr = c".session-lock";
+/// The least number of a descriptor that has to lie above the arbiters: at the end of a process the kernel finalises the
+/// highest first.
+pub(crate) const ABOVE_ARBITERS: i32 = 512;
 const HEADER_LEN: usize = 64;
 const RECORD: std::ops::Range<usize> = 16..48;
 const EPOCH_SHIFT: u32 = 40;
@@ -51,7 +54,7 @@ pub(crate) struct Arbiter {
 impl Arbiter {
     /// Opens the shard's arbiter, creating it and the state directory where they are missing.
     pub(crate) fn open(directory: &Directory, shard: usize) -> Result<Self, LockError> {
-        let file = format!("arbiter-{shard:02x}");
+        let file = file_name(shard);
         let at = directory.state_path().join(&file);
         let (name, path) = (c_string(file.clone()), c_string(format!(".session-lock/{file}")));
         // Each round fails only if somebody removed what the round before made.
@@ -248,13 +251,11 @@ fn open_or_create(directory: &Directory, state: &Fd, name: &CString) -> sys::Res
 /// its sessions locked.
 fn create(directory: &Directory, state: &Fd, name: &CString) -> sys::Result<Fd> {
     sys::file::may_grow_to(HEADER_LEN as u64)?;
-    let permissions = directory.file_permissions();
-    let fd = sys::file::create_unnamed(state, permissions, true)?;
+    let (fd, _) = directory.create_unnamed(state, true)?;
     let mut header = [0; HEADER_LEN];
     header[..16].copy_from_slice(&sys::file::random()?);
     header[RECORD].copy_from_slice(&record(directory.process.boot_id(), 0));
     sys::file::write_at(&fd, &header, 0)?;
-    sys::file::set_access(&fd, &sys::file::stat(&fd)?, permissions, directory.stat.gid)?;
     sys::file::sync(&fd)?;
     sys::file::link(&fd, state, name)?;
     // Without the permission to read a directory its names cannot be synced; a name that is lost loses only its tokens.
@@ -305,7 +306,12 @@ fn check(bytes: &[u8]) -> [u8; 8] {
     hasher.finish().to_le_bytes()
 }
 
-fn c_string(text: String) -> CString {
+/// The name of a shard's arbiter in the state directory.
+pub(crate) fn file_name(shard: usize) -> String {
+    format!("arbiter-{shard:02x}")
+}
+
+pub(crate) fn c_string(text: String) -> CString {
     CString::new(text).expect("the names of state files have no NUL byte")
 }
 

@@ -59,10 +59,7 @@ pub(crate) fn publish(
 
 /// A new claim, locked and without a name.
 fn create(directory: &Directory) -> sys::Result<Claim> {
-    let permissions = directory.file_permissions();
-    let fd = sys::file::create_unnamed(&directory.fd, permissions, false)?;
-    let stat = sys::file::stat(&fd)?;
-    sys::file::set_access(&fd, &stat, permissions, directory.stat.gid)?;
+    let (fd, stat) = directory.create_unnamed(&directory.fd, false)?;
     ofd::try_lock(&fd, ofd::Range::All)?;
     Ok(Claim { fd, inode: stat.inode, size: 0, links: 0, spare: false, reusable: true })
 }

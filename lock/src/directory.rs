@@ -81,6 +81,15 @@ impl Directory {
         self.stat.permissions & 0o666 | 0o600
     }
 
+    /// A new file without a name on the file system of `at`, which the directory's users may use as they may use the directory.
+    pub(crate) fn create_unnamed(&self, at: &Fd, appending: bool) -> sys::Result<(Fd, Stat)> {
+        let permissions = self.file_permissions();
+        let fd = sys::file::create_unnamed(at, permissions, appending)?;
+        let stat = sys::file::stat(&fd)?;
+        sys::file::set_access(&fd, &stat, permissions, self.stat.gid)?;
+        Ok((fd, stat))
+    }
+
     /// Whether a file of this owner may stand here. Only these can have put one here: the directory's owner and root
     /// always, and where its group may write, any member of it.
     pub(crate) fn accepts_owner(&self, uid: u32) -> bool {

@@ -16,7 +16,7 @@
 //! All of it is asked with read-only descriptors. It creates nothing, locks nothing, and takes no token; the writer probe
 //! costs somebody who opens the claim for writing at the same moment one short retry.
 
-use crate::arbiter::STATE_DIRECTORY;
+use crate::arbiter::{STATE_DIRECTORY, c_string, file_name};
 use crate::claim;
 use crate::directory::Directory;
 use crate::evidence;
@@ -30,7 +30,6 @@ use crate::sys::ofd::{self, Conflict};
 use crate::sys::{self, Errno, Fd};
 use crate::verdict::{self, OwnerProcess, Probe, Reason};
 use std::cell::OnceCell;
-use std::ffi::CString;
 use std::time::Duration;
 
 /// How often a look starts again because the claim changes under it.
@@ -262,7 +261,7 @@ impl<'a> Look<'a> {
             Err(errno) => return Err(told("the state directory cannot be opened", errno)),
         };
         let failed = |errno| told("its arbiter cannot be read", errno);
-        let name = CString::new(format!("arbiter-{:02x}", range.shard)).expect("hex digits are no NUL bytes");
+        let name = c_string(file_name(range.shard));
         let no_arbiter = || "what is in place of its arbiter is none".to_owned();
         let fd = match sys::file::open_regular(&state, &name, Access::Read) {
             Ok(fd) => fd,

@@ -8,7 +8,7 @@
 //! the last handle of the directory. A killed process leaves it, and so does one that ends with the directory still open;
 //! whoever makes a spare next finds it unlocked, and removes it.
 
-use crate::arbiter::{STATE_DIRECTORY, open_state_directory};
+use crate::arbiter::{ABOVE_ARBITERS, STATE_DIRECTORY, open_state_directory};
 use crate::claim::{self, Claim};
 use crate::directory::Directory;
 use crate::name::is_temporary;
@@ -25,8 +25,6 @@ const PREFIX: &str = "spare-";
 const WORTH_IT: u32 = 8;
 /// How many spares an acquire looks at.
 const MAX_SWEPT: usize = 1024;
-/// Spares lie above the arbiters, because at the end of a process the kernel finalises the highest number first.
-const ABOVE_ARBITERS: i32 = 512;
 
 #[derive(Debug, Default)]
 pub(crate) struct Spare {

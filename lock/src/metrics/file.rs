@@ -5,7 +5,7 @@
 
 use super::slot::{self, Content, Copy, PAGE, SLOTS, STRIDE, Section};
 use super::totals::Totals;
-use crate::arbiter::STATE_DIRECTORY;
+use crate::arbiter::{ABOVE_ARBITERS, STATE_DIRECTORY};
 use crate::directory::Directory;
 use crate::protocol::Inode;
 use crate::sys::file::Access;
@@ -13,8 +13,6 @@ use crate::sys::{self, Errno, Fd, ofd};
 use std::ffi::CStr;
 
 const NAME: &CStr = c"metrics-v1";
-/// Above the arbiters: at the end of a process the kernel finalises the highest number first.
-const ABOVE_ARBITERS: i32 = 512;
 
 /// A process's slot.
 #[derive(Debug)]
@@ -92,9 +90,7 @@ fn open_or_create(directory: &Directory) -> sys::Result<Fd> {
         Err(Errno::NOENT) => {}
         opened => return opened,
     }
-    let permissions = directory.file_permissions();
-    let fd = sys::file::create_unnamed(&state, permissions, false)?;
-    sys::file::set_access(&fd, &sys::file::stat(&fd)?, permissions, directory.stat.gid)?;
+    let (fd, _) = directory.create_unnamed(&state, false)?;
     match sys::file::link(&fd, &state, NAME) {
         Ok(()) => Ok(fd),
         Err(Errno::EXIST) => open(directory, &state, Access::Write),
