@@ -1,11 +1,11 @@
 //! Releasing on termination signals, for those who ask for it.
 
-use crate::process::Process;
+use crate::process::{Process, lock};
 use crate::restart::release_all;
 use crate::sys;
+use crate::waiters::STACK;
 use std::io;
 use std::panic;
-use std::sync::PoisonError;
 use std::thread;
 
 /// Releases every lock of this process, as [`release_all`] does, when `SIGINT`, `SIGTERM`, `SIGQUIT` or `SIGHUP` comes, and
@@ -31,9 +31,9 @@ use std::thread;
 pub fn release_on_termination() -> io::Result<()> {
     let process = Process::current()?;
     let termination = sys::signal::Termination::current()?;
-    let mut releasing = process.releasing.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut releasing = lock(&process.releasing);
     if !*releasing {
-        let thread = thread::Builder::new().name("session-lock-end".into()).stack_size(256 * 1024);
+        let thread = thread::Builder::new().name("session-lock-end".into()).stack_size(STACK);
         thread.spawn(|| release_at_signals(termination))?;
         *releasing = true;
     }

@@ -13,8 +13,8 @@ use std::time::Duration;
 type Job = Box<dyn FnOnce() + Send>;
 
 const KEEP_IDLE: Duration = Duration::from_secs(10);
-/// Enough for the protocol, and 1,000 of them reserve no more than a quarter of a gigabyte of addresses.
-const STACK: usize = 256 * 1024;
+/// Of each thread of this crate. Enough for the protocol, and 1,000 of them reserve no more than a quarter of a gigabyte of addresses.
+pub(crate) const STACK: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {

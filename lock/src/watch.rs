@@ -9,13 +9,15 @@ use crate::directory::Directory;
 use crate::hold::{Hold, Looked};
 use crate::metrics::LATER;
 use crate::name::Session;
+use crate::process::lock;
 use crate::queue::Parker;
 use crate::sys;
 use crate::sys::inotify::{Inotify, Noticed, WatchId};
+use crate::waiters::STACK;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 const TICK: Duration = Duration::from_millis(10);
@@ -74,7 +76,7 @@ impl Watcher {
     pub(crate) fn start(&'static self) -> io::Result<()> {
         let mut started = lock(&self.started);
         if !*started {
-            let thread = std::thread::Builder::new().name("session-lock-watch".into()).stack_size(256 * 1024);
+            let thread = std::thread::Builder::new().name("session-lock-watch".into()).stack_size(STACK);
             thread.spawn(|| self.run())?;
             *started = true;
         }
@@ -278,8 +280,4 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         self.watcher.unsubscribe(self.id, &Subscriber::Waiter(Arc::clone(&self.parker)));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
