@@ -55,6 +55,31 @@ pub(crate) enum Counters {
 }
 
 impl Request {
+    /// One that takes a dead owner's lock over to release it at once, for nobody in particular.
+    pub(crate) fn reclaiming(
+        directory: &Arc<Directory>,
+        session: &Arc<Session>,
+        sink: Arc<dyn Sink>,
+        counters: Counters,
+    ) -> Self {
+        let process = directory.process;
+        Self {
+            directory: Arc::clone(directory),
+            session: Arc::clone(session),
+            label: None,
+            grace: Duration::ZERO,
+            sink,
+            reports: Reports::Reclaims,
+            counters,
+            started: sys::clock::now(),
+            max_hold: None,
+            number: process.number(),
+            instance: process.instance(),
+            blocked_by: None,
+            spans: Spans::default(),
+        }
+    }
+
     pub(crate) fn record(&self, event: &Event) {
         let is_reclaim = matches!(event, Event::Reclaimed { .. } | Event::ReclaimRefused { .. });
         if self.reports == Reports::Everything || is_reclaim {
@@ -354,21 +379,7 @@ fn hand_on(attempt: Box<Attempt>) {
 }
 
 fn use_grace(mut attempt: Box<Attempt>) {
-    let nobody = Request {
-        directory: Arc::clone(&attempt.directory),
-        session: Arc::clone(&attempt.session),
-        label: None,
-        grace: Duration::ZERO,
-        sink: Arc::new(NoSink),
-        reports: Reports::Reclaims,
-        counters: Counters::Kept,
-        started: sys::clock::now(),
-        max_hold: None,
-        number: attempt.directory.process.number(),
-        instance: attempt.directory.process.instance(),
-        blocked_by: None,
-        spans: Spans::default(),
-    };
+    let nobody = Request::reclaiming(&attempt.directory, &attempt.session, Arc::new(NoSink), Counters::Kept);
     match run(&mut attempt, &nobody) {
         // A failed unlink leaves a claim whose owner is gone, and the next acquire reclaims it.
         Ok(Ran::Held(hold, _)) => drop(hold.release()),

@@ -18,8 +18,7 @@ use crate::look::Look;
 use crate::name::Session;
 use crate::protocol::{Operation, Refusal};
 use crate::queue::Parker;
-use crate::request::{Counters, Ran, Reports, Request, abandon, run};
-use crate::spans::Spans;
+use crate::request::{Counters, Ran, Request, abandon, run};
 use crate::spare::{self, Mode};
 use crate::sys::{self, Errno};
 use std::fmt;
@@ -246,21 +245,7 @@ impl Sweeper {
             return Advanced::Ended(kept(Kept::Busy));
         }
         let attempt = Some(Box::new(Attempt::new(&self.directory, session, self.grace)));
-        let request = Request {
-            directory: Arc::clone(&self.directory),
-            session: Arc::clone(session),
-            label: None,
-            grace: self.grace,
-            sink: Arc::clone(&self.sink),
-            reports: Reports::Reclaims,
-            counters: self.counters,
-            started: sys::clock::now(),
-            max_hold: None,
-            number: self.directory.process.number(),
-            instance: self.directory.process.instance(),
-            blocked_by: None,
-            spans: Spans::default(),
-        };
+        let request = Request::reclaiming(&self.directory, session, Arc::clone(&self.sink), self.counters);
         advance(Turn { request, attempt })
     }
 

@@ -93,16 +93,12 @@ impl Recorder {
                 state.waits.insert(request.number, (sys::clock::now(), contention));
                 state.later()
             }
-            Event::Acquired { waited, blocked_by, .. } => {
-                if blocked_by.is_some() {
-                    state.end_wait(request, *waited);
-                }
+            Event::Acquired { waited, .. } => {
+                state.end_wait(request, *waited);
                 state.later()
             }
-            Event::NotAcquired { waited, blocked_by, .. } => {
-                if blocked_by.is_some() {
-                    state.end_wait(request, *waited);
-                }
+            Event::NotAcquired { waited, .. } => {
+                state.end_wait(request, *waited);
                 state.write(&request.directory, limit(&request.directory))
             }
             Event::Released { held, .. } => {
@@ -202,6 +198,7 @@ impl State {
         (!std::mem::replace(&mut self.failure_is_said, true)).then_some(errno)
     }
 
+    /// Remembers the wait, if the request was contended.
     fn end_wait(&mut self, request: &Request, waited: Duration) {
         let Some((_, mut contention)) = self.waits.remove(&request.number) else { return };
         if waited < WORTH_TELLING {
