@@ -95,6 +95,10 @@ pub(crate) fn open(directory: &Directory, session: &Session) -> Result<Result<Cl
         Err(Errno::NOENT) => return Ok(Err(Completion::Gone)),
         Err(errno) => return Err(failed("look at the claim", errno)),
     };
+    if stat.links == 0 {
+        // Its owner has unlinked it since it was pinned: it is no file with a second name.
+        return Ok(Err(Completion::Gone));
+    }
     if let Some(found) = unacceptable(directory, &stat) {
         return Err(LockError::NotAClaim { path: directory.claim_path(session), found });
     }

@@ -13,6 +13,7 @@ use session_lock::{HolderKind, LockDir, LockError, State, TryAcquire};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use support::{GRACE, LONG, Recorder, lock_dir, wait_until};
 
@@ -231,4 +232,35 @@ fn the_mode_of_the_directory_is_the_mode_of_the_files() {
     assert_eq!(mode(dir.path().join(".session-lock")), 0o770);
     let arbiter = std::fs::read_dir(dir.path().join(".session-lock")).expect("readable").next();
     assert_eq!(mode(arbiter.expect("one arbiter").expect("readable").path()), 0o660);
+}
+
+/// A claim that is unlinked between two looks at it has no name left, which is not the same as having a second one.
+#[test]
+fn an_older_peer_that_comes_and_goes_is_no_error() {
+    let (dir, locks) = lock_dir();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                if let Ok(mut file) = File::create_new(dir.path().join("s.lock")) {
+                    file.write_all(b"{\"pid\":1,\"createdAt\":\"2026-02-01T10:00:00.000Z\"}").expect("written");
+                    drop(file);
+                    std::fs::remove_file(dir.path().join("s.lock")).ok();
+                }
+            }
+        });
+        let end = Instant::now() + Duration::from_secs(2);
+        let (mut busy, mut acquired) = (0, 0);
+        let mut failed = None;
+        while failed.is_none() && Instant::now() < end {
+            match locks.try_lock("s") {
+                Ok(TryAcquire::Busy(_)) => busy += 1,
+                Ok(TryAcquire::Acquired(_)) => acquired += 1,
+                Err(error) => failed = Some(error),
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(failed.is_none(), "{}, after {busy} busy and {acquired} acquired", failed.expect("an error"));
+        assert!(busy > 0 && acquired > 0, "{busy} busy, {acquired} acquired: they have to meet");
+    });
 }
