@@ -1,4 +1,4 @@
-//! The command line: `stress`, `stress run`, `stress selftest`.
+//! The command line: `stress` and its commands.
 //!
 //! | Exit code | Meaning |
 //! |---|---|
@@ -8,27 +8,33 @@
 //! | 254 | the command line is wrong |
 //! | 255 | the tool itself failed |
 
-use std::fs;
 use std::io::{self, Write};
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tracing::field::Empty;
 
-use crate::crew::pid_namespaces;
+use crate::crashpoints::{CrashpointsOptions, VictimOptions, crashpoints, die};
+use crate::groups;
+use crate::groups::enter::{EnterOptions, enter};
+use crate::groups::process::{GroupOptions, lead};
+use crate::groups::tether::{TetherOptions, tether};
+use crate::judge::{JudgeOptions, rejudge};
+use crate::listing::{HistoryOptions, print};
 use crate::options::RunOptions;
 use crate::progress::Progress;
+use crate::replay::ReplayOptions;
 use crate::report::Results;
 use crate::run_dir::RunDir;
 use crate::selftest::{SelftestOptions, selftest};
 use crate::supervisor::{Until, supervise};
 use crate::telemetry;
+use crate::verdict::Verdict;
 use crate::worker::{WorkerOptions, work};
 
 /// Where the environment names none.
@@ -51,7 +57,7 @@ const EXIT_CODES: &str =
     "Exit codes: 0 valid, 1 violation, 2 inconclusive, 254 wrong usage, 255 the tool itself failed";
 
 const SELFTEST_EXIT_CODES: &str = "Exit codes: 0 every broken lock was caught and no sound one blamed, 1 not so, \
-                                    254 wrong usage, 255 the tool itself failed";
+                                    2 inconclusive, 254 wrong usage, 255 the tool itself failed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -60,12 +66,38 @@ enum Command {
     /// ^C ends the run early, with a report; a second one ends it at once.
     #[command(after_help = EXIT_CODES)]
     Run(RunOptions),
+    /// Run an earlier run's plan again: the same options and the same seed, in a new directory
+    #[command(after_help = EXIT_CODES)]
+    Replay(ReplayOptions),
     /// Check the tool itself: locks known to be broken have to be caught, sound ones not to be blamed
     #[command(after_help = SELFTEST_EXIT_CODES)]
     Selftest(SelftestOptions),
+    /// Judge the history that a run has kept, once more
+    #[command(after_help = EXIT_CODES)]
+    Judge(JudgeOptions),
+    /// Print the history that a run has kept: one record a line, as JSON
+    History(HistoryOptions),
+    /// Kill or fail an acquire and a release at every one of their system calls, and look at what follows
+    #[command(after_help = EXIT_CODES)]
+    Crashpoints(CrashpointsOptions),
     /// One worker of a run
     #[command(hide = true)]
     Worker(WorkerOptions),
+    /// One process that a walk over crash points kills
+    #[command(hide = true)]
+    Victim(VictimOptions),
+    /// The parent of some workers
+    #[command(hide = true)]
+    Group(GroupOptions),
+    /// What stands outside of a group's namespaces
+    #[command(hide = true)]
+    Enter(EnterOptions),
+    /// Another program, which dies with the supervisor
+    #[command(hide = true)]
+    Tether(TetherOptions),
+    /// What undoes a run whose supervisor is gone
+    #[command(hide = true)]
+    Janitor,
 }
 
 /// Does what the command line asks for, and says how it went by the exit code.
@@ -93,15 +125,38 @@ fn execute(command: Option<Command>) -> anyhow::Result<u8> {
     match command {
         None => execute(Cli::parse_from(["stress", "run"]).command),
         Some(Command::Run(options)) => run(&options),
+        Some(Command::Replay(options)) => {
+            let plan = options.plan()?;
+            writeln!(io::stderr(), "again what began {} and was {}", plan.begun, plan.verdict).ok();
+            run(&options.again(plan)?)
+        }
         Some(Command::Selftest(options)) => {
             let _spans = telemetry::start(SERVICE)?;
             let seed = options.seed.unwrap_or_else(fresh_seed);
             let bound = humantime::format_duration(options.bound);
-            writeln!(io::stderr(), "seed {seed}; replay: {} selftest --seed {seed} --bound '{bound}'", program()).ok();
+            writeln!(
+                io::stderr(),
+                "seed {seed}; replay: {} selftest --seed {seed} --bound '{bound}' --kills {}",
+                program(),
+                options.kills
+            )
+            .ok();
             let _span = tracing::info_span!("selftest", seed).entered();
             Ok(selftest(&options, seed, &interrupt()?)?.exit_code())
         }
+        Some(Command::Judge(options)) => {
+            let (verdict, words) = rejudge(&options)?;
+            io::stdout().write_all(words.as_bytes()).ok();
+            Ok(verdict.exit_code())
+        }
+        Some(Command::History(options)) => print(&options, io::stdout().lock()).map(|()| 0),
+        Some(Command::Crashpoints(options)) => Ok(crashpoints(&options, &*interrupt()?)?.exit_code()),
         Some(Command::Worker(options)) => work(&options).map(|()| 0),
+        Some(Command::Victim(options)) => die(&options).map(|()| 0),
+        Some(Command::Group(options)) => lead(&options).map(|()| 0),
+        Some(Command::Enter(options)) => enter(&options),
+        Some(Command::Tether(options)) => tether(&options),
+        Some(Command::Janitor) => groups::janitor::sweep().map(|()| 0),
     }
 }
 
@@ -112,22 +167,34 @@ fn run(options: &RunOptions) -> anyhow::Result<u8> {
     let span = tracing::info_span!("run", seed, lock, workers = options.workers, verdict = Empty).entered();
     let replay = options.replay(&program(), seed);
     writeln!(io::stderr(), "seed {seed}; replay: {replay}").ok();
-    if options.pidns {
-        pid_namespaces()?;
+    if let Some(fault) = options.contradiction() {
+        let (fault, topology) = (fault.name(), options.topology.name());
+        writeln!(io::stderr(), "stress: the fault {fault} cannot be done in the topology {topology}").ok();
+        return Ok(USAGE);
     }
-    let dir = RunDir::prepare(options.dir.as_deref(), options.locks, options.workers)?;
+    let interrupted = interrupt()?;
+    groups::check(options)?;
+    let dir = RunDir::prepare(options.dir.as_deref(), options.locks, options.crew())?;
     writeln!(io::stderr(), "run directory {}", dir.path().display()).ok();
     let progress = Progress::start(&options.lock.name(), options.duration);
-    let outcome = supervise(options, seed, &dir, Until::Time, &interrupt()?, progress)?;
+    let outcome = supervise(options, seed, &dir, Until::Time, &interrupted, progress)?;
     let results = Results::of(outcome, options, seed, replay, &dir);
     span.record("verdict", results.verdict.name());
-    let mut json = serde_json::to_string_pretty(&results)?;
-    json.push('\n');
-    fs::write(dir.results(), &json).with_context(|| format!("cannot write {}", dir.results().display()))?;
-    let report = if options.json { json } else { format!("\n{results}") };
+    let written = results.write(&dir).map(|()| results.verdict.exit_code());
     // A reader that has gone away does not change the verdict, which is in results.json.
-    io::stdout().write_all(report.as_bytes()).ok();
-    Ok(results.verdict.exit_code())
+    if options.json {
+        io::stdout().write_all(results.json()?.as_bytes()).ok();
+    } else {
+        write!(anstream::stdout(), "\n{}", results.painted()).ok();
+    }
+    match written {
+        Err(error) if results.verdict == Verdict::Violation => {
+            // What was found outweighs what is missing of the report.
+            writeln!(io::stderr(), "stress: {error:#}").ok();
+            Ok(results.verdict.exit_code())
+        }
+        written => written,
+    }
 }
 
 /// The name this program was called by, so that a replay can be pasted.

@@ -5,7 +5,9 @@
 //! | Hold | |
 //! |---|---|
 //! | begins | at its *acquired* record |
-//! | ends | at its holder's *releasing* record; or at the *kill* record of its holder, unless the holder writes on; or, if the holder's process ended in another way, at the last record that the holder wrote |
+//! | ends | at its holder's *releasing* or *exec* record; or at the *kill* record of its holder, unless the holder writes on; or, if the holder's process ended in another way, at the last record that the holder wrote |
+//!
+//! An exec ends the true hold only when it closes the descriptors, so what the records enclose lies within it.
 //!
 //! Two holds of one lock that intersect are a violation. When a second hold begins while a first is open, it is not yet
 //! clear whether the first has ended with the death of its process, so the pair is only *suspected*. The next record that
@@ -13,25 +15,53 @@
 //! announced later, since it was alive then; any other *exit* clears it. A pair that is never settled is counted as
 //! unsettled.
 //!
-//! Two more things are violations: a token that is not larger than the one before on the same lock, and a counter, which
-//! each holder reads and writes back plus one, that ends below the number of completed sections (an update was lost).
+//! Some overlaps no lock on these files could avoid: with older peers, or when the claim and the state directory are deleted
+//! within one hold. [`Cause`] tells them from all others, by the rules in `oracle/cause.rs`. They are counted by pair and
+//! cause, and are no violations.
 //!
-//! What cannot be judged ([`Findings::oddities`]) is never taken for good: see [`crate::verdict`].
+//! Two more things are violations: a token that is not larger than those before on the same lock (a deleted state directory
+//! begins a new series: `oracle/tokens.rs`), and a counter, which each holder reads and writes back plus one, that ends
+//! below the number of completed sections (an update was lost). Of those, as many are explained as holds of that lock
+//! were in an inherent overlap, proved or suspected.
+//!
+//! A lock is *stuck* if an acquire has timed out during which nobody acquired or released, and nobody has acquired since.
+//! Explanations do not count there: what stands still for a while gives no lock away for good.
+//!
+//! Failures are explained by the faults around them (`oracle/surroundings.rs`), a lost claim by what voids a hold or by
+//! a deletion of the state directory within it. What cannot be judged ([`Findings::oddities`]) is never taken for good: see
+//! [`crate::verdict`].
+//!
+//! A history whose beginning is gone ([`Oracle::skip`]) is judged from where it goes on: an incarnation that is met there
+//! for the first time has started before, and what it may have held then is not judged.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::time::Duration;
 
-use crate::history::{Event, Record, Undecodable};
+use crate::history::{Record, Undecodable};
 
+mod cause;
 mod finding;
+mod findings;
+mod life;
+mod lock;
+mod own;
+mod story;
+mod supervised;
+mod surroundings;
+mod tokens;
 
-pub use finding::{Findings, Hold, Kind, Numbered, Oddities, Violation};
+pub use cause::{Cause, DEED, Overlap, Pair};
+pub use finding::{Hold, Kind, Numbered, Violation};
+pub use findings::{Explained, Findings, Inherent, Oddities};
+
+use cause::Side;
+use life::{Life, Stage};
+use lock::{Deletion, Lock};
+use story::Recent;
+use surroundings::Surroundings;
 
 /// So many violations are kept with their stories; all are counted.
 const KEPT: usize = 10;
-/// So many earlier records are at hand for a story.
-const MEMORY: usize = 64;
-/// So many of them are told.
-const TOLD: usize = 8;
 
 /// Whether the lock gives fencing tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +70,19 @@ pub enum Tokens {
     Grow,
     /// It does not, and all of them are 0.
     Absent,
+}
+
+/// What there is to judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    /// So many locks, numbered from 0.
+    pub locks: u16,
+    /// Of the lock under test: older peers give none.
+    pub tokens: Tokens,
+    /// The first worker that is an older peer, `u16::MAX` for none.
+    pub older_from: u16,
+    /// How long the lock gives a foreign claim whose file is closed before it reclaims it.
+    pub grace: Duration,
 }
 
 /// How one hold followed another on the same lock.
@@ -54,60 +97,30 @@ pub struct Succession {
 /// Judges a history, record by record.
 #[derive(Debug)]
 pub struct Oracle {
-    tokens: Tokens,
+    setup: Setup,
     locks: Vec<Lock>,
     lives: HashMap<u32, Life>,
-    recent: VecDeque<Numbered>,
+    /// The latest deletion of the state directory.
+    state: Option<Deletion>,
+    around: Surroundings,
+    recent: Recent,
     findings: Findings,
 }
 
-#[derive(Debug, Default, Clone)]
-struct Lock {
-    /// Holds that have not ended: more than one only while something is wrong, or a killed holder is not reaped.
-    open: Vec<Open>,
-    last_token: u64,
-    last_worker: Option<u16>,
-    ended: Option<Succession>,
-    acquired: u64,
-    completed: u64,
-}
-
-/// A hold that has not ended.
-#[derive(Debug, Clone, Copy)]
-struct Open {
-    hold: Hold,
-    /// Its process was killed: over, unless the process shows that it lives.
-    doomed: bool,
-}
-
-/// Two owners, if the first one shows that it was alive when the second one came.
-#[derive(Debug)]
-struct Suspicion {
-    violation: Violation,
-    /// The first one had been killed by then, so its end clears it.
-    cleared_by_exit: bool,
-}
-
-/// A worker process, from its first record to its *exit*.
-#[derive(Debug, Default)]
-struct Life {
-    started: bool,
-    killed: bool,
-    done: bool,
-    /// The lock it is inside of, whether or not the hold counts.
-    inside: Option<u16>,
-    suspected: Option<Suspicion>,
-}
+/// A record that cannot follow those before it.
+struct Misfit;
 
 impl Oracle {
-    /// An oracle for so many locks, numbered from 0, of an implementation with or without fencing tokens.
+    /// An oracle for a history that has not begun.
     #[must_use]
-    pub fn new(locks: u16, tokens: Tokens) -> Self {
+    pub fn new(setup: Setup) -> Self {
         Self {
-            tokens,
-            locks: vec![Lock::default(); usize::from(locks)],
+            setup,
+            locks: vec![Lock::default(); usize::from(setup.locks)],
             lives: HashMap::new(),
-            recent: VecDeque::with_capacity(MEMORY),
+            state: None,
+            around: Surroundings::default(),
+            recent: Recent::default(),
             findings: Findings::default(),
         }
     }
@@ -127,18 +140,27 @@ impl Oracle {
             return None;
         };
         let now = Numbered { number, record };
-        if self.recent.len() == MEMORY {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(now);
+        self.recent.push(now);
         if !record.event.is_own() {
-            self.about(now);
+            self.supervised(now);
             return None;
         }
         self.own(now).unwrap_or_else(|Misfit| {
             self.findings.oddities.misfits += 1;
             None
         })
+    }
+
+    /// So many records are not there any more: what was known of holds and lives is not known now.
+    pub fn skip(&mut self, records: u64) {
+        self.findings.records += records;
+        self.findings.oddities.missing += records;
+        self.lives.clear();
+        self.state = None;
+        self.around = Surroundings::default();
+        for lock in &mut self.locks {
+            lock.forget();
+        }
     }
 
     /// Ends the history: `counters` holds what each lock's counter says now.
@@ -149,184 +171,42 @@ impl Oracle {
                 self.findings.oddities.counters += 1;
                 continue;
             };
-            if counter < lock.completed {
+            let lost = lock.completed.saturating_sub(counter);
+            if lost > lock.endangered {
                 let kind = Kind::LostUpdate { counter, completed: lock.completed };
-                self.findings.blame(Violation { kind, lock: index, holds: Vec::new(), story: Vec::new() });
+                self.findings.blame(Violation::new(kind, index));
+            } else {
+                self.findings.explained.updates += lost;
             }
-            if counter > lock.acquired {
+            self.findings.oddities.stuck += u64::from(lock.stuck);
+            if counter > lock.acquired && !self.is_cut() {
                 self.findings.oddities.counters += 1;
             }
         }
         self.findings.oddities.unended += self.lives.len() as u64;
-        self.findings.oddities.unsettled += self.lives.values().filter(|life| life.suspected.is_some()).count() as u64;
+        let unsettled = self.lives.values().flat_map(|life| &life.suspected);
+        let unsettled = unsettled.filter(|suspected| !suspected.is_inherent()).map(|suspected| suspected.count);
+        self.findings.oddities.unsettled += unsettled.sum::<u64>();
         self.findings
     }
 
-    /// A record that a worker wrote.
-    fn own(&mut self, now: Numbered) -> Result<Option<Succession>, Misfit> {
-        let life = self.lives.entry(now.record.incarnation).or_default();
-        if let Some(suspected) = life.suspected.take() {
-            self.findings.blame(suspected.violation.settled_by(now));
-        }
-        let in_its_time = if now.record.event == Event::Start { !life.started } else { life.started && !life.done };
-        if !in_its_time {
-            return Err(Misfit);
-        }
-        match now.record.event {
-            Event::Acquired => return self.acquired(now),
-            Event::Releasing => return self.releasing(now),
-            Event::Start => life.started = true,
-            Event::Timeout => self.findings.timeouts += 1,
-            Event::Error => self.findings.errors += 1,
-            Event::Caught if life.inside.is_none() => return Err(Misfit),
-            Event::Done if life.inside.is_some() => {
-                life.done = true;
-                return Err(Misfit);
-            }
-            Event::Done => life.done = true,
-            Event::Caught | Event::Kill | Event::Stop | Event::Continue | Event::Exit => {}
-        }
-        Ok(None)
+    /// Whether something of the history is missing.
+    fn is_cut(&self) -> bool {
+        self.findings.oddities.missing > 0
     }
 
-    fn acquired(&mut self, now: Numbered) -> Result<Option<Succession>, Misfit> {
-        let Record { incarnation, lock: index, token, .. } = now.record;
-        let lock = self.locks.get_mut(usize::from(index)).ok_or(Misfit)?;
-        let life = self.lives.get_mut(&incarnation).ok_or(Misfit)?;
-        if life.inside.is_some() {
-            return Err(Misfit);
-        }
-        life.inside = Some(index);
-        lock.acquired += 1;
-        self.findings.acquired += 1;
-        let hold = Hold { began: now };
-        let absent = self.tokens == Tokens::Absent && (token, lock.last_token) == (0, 0);
-        if token <= lock.last_token && !absent {
-            let kind = Kind::TokenNotLarger { previous: lock.last_token };
-            let story = tell(&self.recent, index, &[incarnation], None);
-            self.findings.blame(Violation { kind, lock: index, holds: vec![hold], story });
-        }
-        lock.last_token = lock.last_token.max(token);
-        let worker = now.record.worker;
-        self.findings.passed_on += u64::from(lock.last_worker.replace(worker).is_some_and(|last| last != worker));
-        let doomed = life.killed;
-        for open in &lock.open {
-            let began = open.hold.began;
-            let Some(holder) = self.lives.get_mut(&began.record.incarnation) else { continue };
-            // One suspicion for each hold is enough, and it bounds the memory.
-            if holder.suspected.is_none() {
-                let story = tell(&self.recent, index, &[began.record.incarnation, incarnation], Some(began));
-                let violation = Violation { kind: Kind::Overlap, lock: index, holds: vec![open.hold, hold], story };
-                holder.suspected = Some(Suspicion { violation, cleared_by_exit: open.doomed });
-            }
-        }
-        lock.open.push(Open { hold, doomed });
-        let succession = lock.ended.take().filter(|_| !doomed);
-        self.findings.takeovers += u64::from(succession.is_some_and(|after| after.after_kill));
-        Ok(succession)
+    fn side(&self, worker: u16) -> Side {
+        if worker >= self.setup.older_from { Side::Older } else { Side::Ours }
     }
 
-    fn releasing(&mut self, now: Numbered) -> Result<Option<Succession>, Misfit> {
-        let Record { incarnation, lock: index, at_us, .. } = now.record;
-        let life = self.lives.get_mut(&incarnation).ok_or(Misfit)?;
-        if life.inside != Some(index) {
-            return Err(Misfit);
-        }
-        life.inside = None;
-        let lock = self.locks.get_mut(usize::from(index)).ok_or(Misfit)?;
-        lock.completed += 1;
-        self.findings.completed += 1;
-        if lock.close(incarnation) == Some(Closed::Living) {
-            lock.ended = Some(Succession { after_kill: false, ended_us: at_us });
-        }
-        Ok(None)
+    fn lock(&mut self, index: u16) -> Option<&mut Lock> {
+        self.locks.get_mut(usize::from(index))
     }
 
-    /// A record that the supervisor wrote about a worker.
-    fn about(&mut self, now: Numbered) {
-        let Record { event, incarnation, at_us, detail, .. } = now.record;
-        match event {
-            Event::Kill => {
-                self.findings.kills += 1;
-                let life = self.lives.entry(incarnation).or_default();
-                life.killed = true;
-                if let Some(suspected) = &mut life.suspected {
-                    suspected.violation.story.push(now);
-                }
-                if let Some(lock) = life.inside.and_then(|index| self.locks.get_mut(usize::from(index)))
-                    && lock.doom(incarnation)
-                {
-                    self.findings.kills_inside += 1;
-                    lock.ended = Some(Succession { after_kill: true, ended_us: at_us });
-                }
-            }
-            Event::Exit => {
-                let life = self.lives.remove(&incarnation).unwrap_or_default();
-                if life.killed && detail == -SIGKILL {
-                    if let Some(suspected) = life.suspected.filter(|suspected| !suspected.cleared_by_exit) {
-                        self.findings.blame(suspected.violation.settled_by(now));
-                    }
-                } else if detail != 0 || !life.done {
-                    self.findings.oddities.crashed += 1;
-                }
-                if let Some(lock) = life.inside.and_then(|index| self.locks.get_mut(usize::from(index)))
-                    && lock.close(incarnation) == Some(Closed::Living)
-                {
-                    lock.ended = None;
-                }
-            }
-            Event::Stop => self.findings.stops += 1,
-            _ => {}
-        }
+    /// The life that this record is of, which may be its first.
+    fn life(&mut self, incarnation: u32) -> &mut Life {
+        let cut = self.findings.oddities.missing > 0;
+        let stage = if cut { Stage::Started } else { Stage::Unstarted };
+        self.lives.entry(incarnation).or_insert_with(|| Life { stage, unknown: cut, ..Life::default() })
     }
-}
-
-/// The number by which an *exit* says that its process died of the kill.
-const SIGKILL: i32 = 9;
-
-/// A record that cannot follow those before it.
-struct Misfit;
-
-/// Whose hold was ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Closed {
-    Living,
-    Doomed,
-}
-
-impl Lock {
-    /// Ends the hold of this incarnation, if it has one that has not ended.
-    fn close(&mut self, incarnation: u32) -> Option<Closed> {
-        let at = self.open.iter().position(|open| open.hold.began.record.incarnation == incarnation)?;
-        Some(if self.open.swap_remove(at).doomed { Closed::Doomed } else { Closed::Living })
-    }
-
-    /// Marks the hold of a killed incarnation. True if it has one that was not marked yet.
-    fn doom(&mut self, incarnation: u32) -> bool {
-        let mut open = self.open.iter_mut();
-        let open = open.find(|open| open.hold.began.record.incarnation == incarnation && !open.doomed);
-        open.is_some_and(|open| {
-            open.doomed = true;
-            true
-        })
-    }
-}
-
-/// The last records that have to do with this lock or with these incarnations, after the one the story starts with.
-fn tell(recent: &VecDeque<Numbered>, lock: u16, who: &[u32], start: Option<Numbered>) -> Vec<Numbered> {
-    let on_lock = |record: &Record| {
-        record.lock == lock && matches!(record.event, Event::Acquired | Event::Caught | Event::Releasing)
-    };
-    let died_on_lock = |record: &Record| {
-        matches!(record.event, Event::Kill | Event::Exit)
-            && recent.iter().any(|other| other.record.incarnation == record.incarnation && on_lock(&other.record))
-    };
-    let concerned = |record: &Record| on_lock(record) || died_on_lock(record) || who.contains(&record.incarnation);
-    let mut story: Vec<_> = recent.iter().rev().filter(|told| concerned(&told.record)).take(TOLD).copied().collect();
-    story.reverse();
-    match (start, story.first()) {
-        (Some(start), Some(first)) if start.number < first.number => story.insert(0, start),
-        _ => {}
-    }
-    story
 }

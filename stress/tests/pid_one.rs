@@ -52,7 +52,19 @@ fn a_living_older_holder_with_our_pid_is_never_robbed() {
         assert_eq!(first_line(&mut older), "1\n", "it is PID 1 of its namespace");
 
         let path = dir.path().to_str().expect("UTF-8");
-        let run = ["run", "--pidns", "--workers", "2", "--duration", "3s", "--timeout", "500ms", "--kill-rate", "0"];
+        let run = [
+            "run",
+            "--topology",
+            "pidns-private",
+            "--workers",
+            "2",
+            "--duration",
+            "3s",
+            "--timeout",
+            "500ms",
+            "--kill-rate",
+            "0",
+        ];
         let output = Command::new(env!("CARGO_BIN_EXE_stress"))
             .args(run)
             .args(["--stop-rate", "0", "--json", "--dir", path])

@@ -79,12 +79,9 @@ fn a_short_run_of_the_lock_is_valid_and_leaves_its_files() {
     let kept: Value = serde_json::from_slice(&fs::read(dir.path().join("results.json")).expect("it is there"))
         .expect("results.json is JSON");
     assert_eq!(kept, results);
-    let history = fs::read(dir.path().join("history.jsonl")).expect("it is there");
-    assert_eq!(history.len() % 128, 0);
-    assert_eq!(Some((history.len() / 128) as u64), results["findings"]["records"].as_u64());
-    for line in history.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-        serde_json::from_slice::<Value>(line).expect("every line is JSON");
-    }
+    let history = fs::read(dir.path().join("history")).expect("it is there");
+    assert_eq!(history.len() % 32, 0);
+    assert_eq!(Some((history.len() / 32) as u64), results["findings"]["records"].as_u64());
     let mode = fs::metadata(dir.path().join("sessions")).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
@@ -101,8 +98,8 @@ fn a_directory_can_be_used_again() {
 fn pid_namespaces_can_be_had() -> bool {
     let dir = temporary();
     let path = dir.path().to_str().expect("temporary paths are UTF-8");
-    let tried = stress(&["run", "--dir", path, "--pidns", "--duration", "100ms"]);
-    let impossible = String::from_utf8_lossy(&tried.stderr).contains("--pidns is not possible here");
+    let tried = stress(&["run", "--dir", path, "--topology", "pidns-private", "--duration", "100ms"]);
+    let impossible = String::from_utf8_lossy(&tried.stderr).contains("PID namespaces are not possible here");
     assert_eq!(impossible, tried.status.code() == Some(255), "only this makes the tool fail");
     !impossible
 }
@@ -114,9 +111,9 @@ fn workers_in_pid_namespaces_of_their_own_exclude_each_other() {
         return;
     }
     let dir = temporary();
-    let (results, code) = run(dir.path(), &[FAULTY, &["--pidns"]].concat());
+    let (results, code) = run(dir.path(), &[FAULTY, &["--topology", "pidns-private"]].concat());
     assert_eq!((results["verdict"].as_str(), code), (Some("valid"), 0), "{results:#}");
-    assert_eq!(results["asked"]["pidns"], true);
+    assert_eq!(results["asked"]["topology"], "pidns-private");
 }
 
 #[test]
@@ -148,9 +145,13 @@ fn a_timeout_is_counted_and_never_valid() {
 
 #[test]
 fn the_exit_code_says_what_was_wrong() {
-    for usage in
-        [&["run", "--workers", "0"][..], &["run", "--lock", "hope"], &["juggle"], &["run", "--hold", "2ms..1ms"]]
-    {
+    for usage in [
+        &["run", "--workers", "0"][..],
+        &["run", "--lock", "hope"],
+        &["juggle"],
+        &["run", "--hold", "2ms..1ms"],
+        &["run", "--topology", "processes", "--fault", "pause=1"],
+    ] {
         assert_eq!(stress(usage).status.code(), Some(254), "{usage:?}");
     }
     assert_eq!(stress(&["run", "--dir", "/proc/nowhere"]).status.code(), Some(255));
@@ -201,8 +202,8 @@ fn a_worker_that_dies_of_something_else_makes_the_run_inconclusive() {
 /// Also those that are stopped when it happens.
 #[test]
 fn a_supervisor_that_is_killed_leaves_no_workers() {
-    for extra in [&["--stop-rate", "40"][..], &["--pidns"]] {
-        if extra == ["--pidns"] && !pid_namespaces_can_be_had() {
+    for extra in [&["--stop-rate", "40"][..], &["--topology", "pidns-private"]] {
+        if extra == ["--topology", "pidns-private"] && !pid_namespaces_can_be_had() {
             eprintln!("skipped: PID namespaces need root, or CAP_SYS_ADMIN");
             continue;
         }
@@ -216,20 +217,6 @@ fn a_supervisor_that_is_killed_leaves_no_workers() {
     }
 }
 
-#[test]
-fn selftest_catches_every_control() {
-    let output = stress(&["selftest", "--seed", "5"]);
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    for control in ["delete-create  broken  violation", "rename-over    broken  violation"] {
-        assert!(said.contains(control), "{said}");
-    }
-    for sound in ["flock          sound   valid", "session-lock   sound   valid"] {
-        assert!(said.contains(sound), "{said}");
-    }
-    assert_eq!(said.matches("two owners of lock 0").count(), 2, "{said}");
-}
-
 fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
     let started = Instant::now();
     while !there() {
@@ -239,14 +226,14 @@ fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
 }
 
 fn records(dir: &Path) -> u64 {
-    fs::metadata(dir.join("history.jsonl")).map_or(0, |history| history.len() / 128)
+    fs::metadata(dir.join("history")).map_or(0, |history| history.len() / 32)
 }
 
 /// The live processes that are workers of the run in this directory.
 fn workers_of(dir: &str) -> Vec<Pid> {
     let is_worker = |line: Vec<u8>| {
         let line = String::from_utf8_lossy(&line);
-        line.contains("\0worker\0--worker") && line.contains(dir)
+        line.contains("\0worker\0--topology") && line.contains(dir)
     };
     let pids = fs::read_dir("/proc").expect("/proc is there").flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw));
