@@ -64,7 +64,7 @@ pub(super) fn own_start_time() -> Option<u64> {
 /// Field 22 of `/proc/<pid>/stat`; the second field may hold spaces and parentheses.
 ///
 /// In a PID namespace whose `/proc` is another's, a pid there names somebody else: what the broken locks fall for too.
-pub(super) fn start_time(pid: i32) -> Option<u64> {
+pub(crate) fn start_time(pid: i32) -> Option<u64> {
     let who = if pid == own_pid() { "self".into() } else { pid.to_string() };
     let stat = fs::read_to_string(format!("/proc/{who}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()

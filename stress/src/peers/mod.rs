@@ -39,6 +39,8 @@ mod probeless;
 mod seed;
 mod session;
 
+pub(crate) use file::start_time;
+
 /// A lock by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Implementation {

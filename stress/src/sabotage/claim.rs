@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 
 use super::{if_there, is_full};
-use crate::peers::session;
+use crate::peers::{session, start_time};
 
 /// What no lock file exceeds.
 const LONGEST: u64 = 4096;
@@ -114,7 +114,7 @@ fn payload(random: &mut fastrand::Rng) -> Vec<u8> {
     let created = humantime::format_rfc3339_millis(SystemTime::now());
     let start_time = match random.u8(..3) {
         0 => String::new(),
-        1 => format!(",\"starttime\":{}", start_time(pid).unwrap_or(1)),
+        1 => format!(",\"starttime\":{}", i32::try_from(pid).ok().and_then(start_time).unwrap_or(1)),
         _ => ",\"starttime\":1".to_owned(),
     };
     format!("{{\"pid\":{pid},\"createdAt\":\"{created}\"{start_time}}}").into_bytes()
@@ -125,10 +125,4 @@ fn nobodys_pid() -> u32 {
     let highest = fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
     let highest = highest.unwrap_or(32_768);
     (1..highest).rev().find(|pid| !Path::new(&format!("/proc/{pid}")).exists()).unwrap_or(highest)
-}
-
-/// Field 22 of `/proc/<pid>/stat`; the second field may hold spaces and parentheses.
-fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
