@@ -13,10 +13,12 @@
 //! another session. A crash of the machine may lose appends that were never written back; the epoch makes up for that:
 //! it is raised and synced before the first token after a boot. Raising it is idempotent, so nobody waits for anybody.
 
+use crate::claim;
 use crate::directory::Directory;
 use crate::error::{LockError, REMOVED_AGAIN, SystemError};
 use crate::name::{Range, is_temporary};
-use crate::payload::ArbiterId;
+use crate::payload::{ArbiterId, EncodedOwner};
+use crate::process::{Process, lock};
 use crate::spare::Mode;
 use crate::sys::file::{Access, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
@@ -24,6 +26,7 @@ use siphasher::sip::SipHasher24;
 use std::ffi::{CStr, CString};
 use std::hash::Hasher;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 /// The state directory's name.
 pub(crate) const STATE_DIRECTORY: &CStr = c".session-lock";
@@ -49,6 +52,8 @@ pub(crate) struct Arbiter {
     epoch: u64,
     /// `.session-lock/arbiter-2a`, from the lock directory.
     path: CString,
+    /// With the nonce of the instance whose it is.
+    owner: Mutex<Option<([u8; 16], Arc<EncodedOwner>)>>,
 }
 
 impl Arbiter {
@@ -112,7 +117,7 @@ impl Arbiter {
         let mut nonce = [0; 16];
         nonce.copy_from_slice(&header[..16]);
         let id = ArbiterId { inode: stat.inode, nonce };
-        Ok(Self { fd, id, epoch, path })
+        Ok(Self { fd, id, epoch, path, owner: Mutex::default() })
     }
 
     /// At the end of a process the kernel finalises the highest number first. An arbiter below its claims is freed after
@@ -158,6 +163,20 @@ impl Arbiter {
         self.punch(size);
         let count = size.checked_sub(HEADER_LEN as u64).filter(|count| *count > 0);
         Ok(count.map(|count| self.epoch << EPOCH_SHIFT | count))
+    }
+
+    /// Whose this process's claims are under this arbiter.
+    pub(crate) fn owner(&self, process: &Process) -> Arc<EncodedOwner> {
+        let asker = process.asker();
+        let mut known = lock(&self.owner);
+        match &*known {
+            Some((nonce, owner)) if *nonce == asker.nonce => Arc::clone(owner),
+            _ => {
+                let owner = Arc::new(EncodedOwner::of(&claim::owner(process, &asker, self.id)));
+                *known = Some((asker.nonce, Arc::clone(&owner)));
+                owner
+            }
+        }
     }
 
     /// Its path, for messages.

@@ -232,8 +232,8 @@ impl Attempt {
     }
 
     fn publish(&mut self, token: u64, request: &Request) -> Result<Completion, LockError> {
-        let payload = request.payload(self.arbiter().id, token);
-        self.claim = claim::publish(&self.directory, &self.session, &payload)?;
+        let encode = |old_len| request.encode_claim(self.arbiter(), token, old_len);
+        self.claim = claim::publish(&self.directory, &self.session, encode)?;
         Ok(if self.claim.is_some() { Completion::Done } else { Completion::Exists })
     }
 
@@ -325,7 +325,7 @@ impl Attempt {
     fn write_claim(&mut self, token: u64, request: &Request) -> Result<Completion, LockError> {
         let claim = self.claim();
         let old_len = usize::try_from(claim.size).unwrap_or(MAX_CLAIM_LEN);
-        let bytes = request.payload(self.arbiter().id, token).encode(old_len);
+        let bytes = request.encode_claim(self.arbiter(), token, old_len);
         sys::file::write_at(&claim.fd, &bytes, 0).map_err(|errno| self.failed("take over", errno))?;
         Ok(Completion::Done)
     }

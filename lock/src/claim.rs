@@ -3,11 +3,13 @@
 use crate::directory::Directory;
 use crate::error::{LockError, SystemError};
 use crate::name::Session;
-use crate::payload::{ArbiterId, Content, FORMAT, MAX_CLAIM_LEN, Payload, TraceParent};
+use crate::payload::{ArbiterId, Content, FORMAT, MAX_CLAIM_LEN, Payload};
+use crate::process::Process;
 use crate::protocol::{Completion, Inode};
 use crate::spare;
 use crate::sys::file::{Access, Kind, Stat};
 use crate::sys::{self, Errno, Fd, ofd};
+use crate::verdict::Asker;
 
 /// Why a file with a second name is refused, unless it is a claim of this crate: that may be a spare, or in a backup.
 const ANOTHER_LINK: &str = "a file with another hard link";
@@ -25,11 +27,12 @@ pub(crate) struct Claim {
     pub(crate) reusable: bool,
 }
 
-/// Names a claim that is complete and locked: the spare, or a new one. `None` if the name is taken.
+/// Names a claim that is complete and locked: the spare, or a new one. `None` if the name is taken. `encode` gives its content,
+/// at least this long.
 pub(crate) fn publish(
     directory: &Directory,
     session: &Session,
-    payload: &Payload,
+    encode: impl Fn(usize) -> Vec<u8>,
 ) -> Result<Option<Claim>, SystemError> {
     let failed = |operation| move |errno| directory.failed(operation, session, errno);
     loop {
@@ -37,7 +40,7 @@ pub(crate) fn publish(
             Some(spare) => spare,
             None => directory.spare.adopt(directory, create(directory).map_err(failed("create the claim"))?),
         };
-        let bytes = payload.encode(usize::try_from(claim.size).unwrap_or(MAX_CLAIM_LEN));
+        let bytes = encode(usize::try_from(claim.size).unwrap_or(MAX_CLAIM_LEN));
         let named = sys::file::write_at(&claim.fd, &bytes, 0)
             .and_then(|()| sys::file::link(&claim.fd, &directory.fd, &session.claim));
         claim.size = bytes.len() as u64;
@@ -158,29 +161,18 @@ pub(crate) fn unacceptable_content(
     }
 }
 
-/// What this process writes into its claims.
-pub(crate) fn payload(
-    directory: &Directory,
-    arbiter: ArbiterId,
-    token: u64,
-    label: Option<&str>,
-    traceparent: Option<TraceParent>,
-) -> Payload {
-    let process = directory.process;
-    let asker = process.asker();
+/// What is the same in all claims of this process under this arbiter.
+pub(crate) fn owner(process: &Process, asker: &Asker, arbiter: ArbiterId) -> Payload {
     Payload {
         pid: Some(asker.pid),
-        created_at: Some(sys::clock::wall()),
         starttime: asker.starttime,
         version: Some(FORMAT),
         nonce: Some(asker.nonce),
-        token: Some(token),
         boot_id: Some(asker.boot_id),
         pid_ns: asker.pid_ns,
         time_ns: asker.time_ns,
         host: Some(process.host.clone()),
         arbiter: Some(arbiter),
-        traceparent,
-        label: label.map(str::to_owned),
+        ..Payload::default()
     }
 }

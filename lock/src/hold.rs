@@ -231,7 +231,8 @@ impl Hold {
                 // The acquire asked as well, but the limit can have been lowered since, and SIGXFSZ kills.
                 sys::file::may_grow_to(MAX_CLAIM_LEN as u64)
                     .map_err(|errno| directory.failed("put back the claim", session, errno))?;
-                match claim::publish(directory, session, &self.request.payload(self.arbiter.id, token))? {
+                let encode = |old_len| self.request.encode_claim(&self.arbiter, token, old_len);
+                match claim::publish(directory, session, encode)? {
                     Some(fresh) => {
                         if let Some(deleted) = claim.replace(fresh) {
                             directory.spare.put_back(directory, deleted);

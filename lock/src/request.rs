@@ -1,7 +1,7 @@
 //! One acquire as its caller asked for it, and how far it has come.
 
+use crate::arbiter::Arbiter;
 use crate::attempt::{Attempt, Progress, Reclaimed, Waited};
-use crate::claim;
 use crate::directory::Directory;
 use crate::error::{LockError, START_WAITER, SystemError};
 use crate::event::{Event, HoldExceeded, NoSink, NotAcquired, Sink};
@@ -9,7 +9,7 @@ use crate::hold::Hold;
 use crate::holder::{Holder, HolderKind};
 use crate::look::Look;
 use crate::name::{Range, Session};
-use crate::payload::{ArbiterId, Payload, TraceParent};
+use crate::payload::{OfHold, TraceParent};
 use crate::protocol::Operation;
 use crate::queue::{Asked, Delivery, Waiter};
 use crate::spans::Spans;
@@ -108,8 +108,15 @@ impl Request {
         }
     }
 
-    pub(crate) fn payload(&self, arbiter: ArbiterId, token: u64) -> Payload {
-        claim::payload(&self.directory, arbiter, token, self.label.as_deref(), self.spans.traceparent())
+    /// What a claim for this request says, in at least `old_len` bytes.
+    pub(crate) fn encode_claim(&self, arbiter: &Arbiter, token: u64, old_len: usize) -> Vec<u8> {
+        let hold = OfHold {
+            created_at: Some(sys::clock::wall()),
+            token: Some(token),
+            traceparent: self.spans.traceparent(),
+            label: self.label.as_deref(),
+        };
+        arbiter.owner(self.directory.process).with(&hold, old_len)
     }
 
     fn asked(&self) -> Asked {

@@ -43,7 +43,9 @@ fn a_hold_makes_no_system_call_without_a_purpose() {
         return;
     }
     let (few, many) = (calls(100), calls(1100));
-    let per_hold = |name: &str| (many.get(name).unwrap_or(&0) - few.get(name).unwrap_or(&0)) / 1000;
+    // Rounded: on a busy machine a hold may be a long one, or the watcher may come in between.
+    let per_hold =
+        |name: &str| (many.get(name).unwrap_or(&0) + 500).saturating_sub(*few.get(name).unwrap_or(&0)) / 1000;
     for (name, expected) in PER_HOLD {
         assert_eq!(per_hold(name), expected, "{name}: {few:?} {many:?}");
     }

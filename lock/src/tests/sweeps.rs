@@ -54,8 +54,8 @@ pub(super) fn leave_own_at(locks: &LockDir, number: usize, path: &Path) {
     let directory = &locks.directory;
     let session = Session::new(&name(number)).expect("valid");
     let arbiter = directory.arbiter(session.range).expect("made");
-    let payload = crate::claim::payload(directory, arbiter.id, 1, None, None);
-    let payload = Payload { pid: Some(dead_pid()), nonce: Some([7; 16]), ..payload };
+    let owner = crate::claim::owner(directory.process, &directory.process.asker(), arbiter.id);
+    let payload = Payload { pid: Some(dead_pid()), nonce: Some([7; 16]), token: Some(1), ..owner };
     fs::write(path, payload.encode(0)).expect("written");
 }
 
