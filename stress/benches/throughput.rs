@@ -1,6 +1,7 @@
 //! What the tool itself costs: `stress run` with eight workers on eight locks, and as many processes that do the protocol's system
-//! calls bare, in the same run, in turns; on the disk and in memory. One more loop does what the tool adds: two records and
-//! a counter for each acquisition.
+//! calls bare, in the same run, in turns; on the disk and in memory. Two more loops do what is added to them, bare too: the
+//! tool's two records and counter for each acquisition, and with these the lock's own counters, which is the tool's loop
+//! call by call.
 //!
 //! The last two columns compare the tool with each loop: by rate, for which the machine should have nothing else to do, and by
 //! processor time. `SECONDS` says how long each turn takes; default 3.
@@ -24,6 +25,9 @@ const WORKERS: usize = 8;
 const TURNS: usize = 3;
 const PAYLOAD: usize = 300;
 const RECORD: usize = 32;
+/// What the lock writes of its counters, and where the next process's begin.
+const METRICS: usize = 440;
+const METRICS_SLOT: usize = 8192;
 
 /// The protocol's system calls, without the protocol.
 struct Bare {
@@ -36,6 +40,7 @@ struct Bare {
     claim: File,
     history: File,
     counters: File,
+    metrics: File,
 }
 
 impl Bare {
@@ -45,12 +50,16 @@ impl Bare {
         let open =
             |name: &str| File::options().create(true).append(true).read(true).open(path.join(name)).expect("create");
         let (arbiter, history) = (open(&arbiter_name), open("history"));
-        let counters = File::options().create(true).truncate(false).write(true).read(true).open(path.join("counters"));
-        let counters = counters.expect("create");
-        counters.set_len(8 * WORKERS as u64).expect("it grows");
+        let counted = |name: &str, size: usize| {
+            let file = File::options().create(true).truncate(false).write(true).read(true).open(path.join(name));
+            let file = file.expect("create");
+            file.set_len((size * WORKERS) as u64).expect("it grows");
+            file
+        };
+        let (counters, metrics) = (counted("counters", 8), counted("metrics", METRICS_SLOT));
         let claim = File::create(path.join(format!("spare-{number}"))).expect("create");
         ofd_lock(&claim, libc::F_WRLCK);
-        Self { number, dir, claim_name, arbiter_name, arbiter, claim, history, counters }
+        Self { number, dir, claim_name, arbiter_name, arbiter, claim, history, counters, metrics }
     }
 
     fn acquire(&self, payload: &[u8]) {
@@ -81,6 +90,11 @@ impl Bare {
         let count = u64::from_le_bytes(count) + 1;
         self.counters.write_all_at(&count.to_le_bytes(), 8 * self.number).expect("write");
     }
+
+    /// What the lock counts, after each release.
+    fn count_for_all(&self) {
+        self.metrics.write_all_at(&[b'.'; METRICS], METRICS_SLOT as u64 * self.number).expect("write");
+    }
 }
 
 fn ofd_lock(file: impl AsFd, kind: libc::c_int) {
@@ -90,37 +104,54 @@ fn ofd_lock(file: impl AsFd, kind: libc::c_int) {
 }
 
 /// One of the processes of the bare loop. It prints how often it acquired.
-fn bare(dir: &Path, number: u64, seconds: u64, recorded: Recorded) {
+fn bare(dir: &Path, number: u64, seconds: u64, added: Added) {
     let bare = Bare::new(dir, number);
     let payload = [b'x'; PAYLOAD];
     let (began, mut acquired) = (Instant::now(), 0_u64);
     while began.elapsed() < Duration::from_secs(seconds) {
         bare.acquire(&payload);
-        if recorded == Recorded::Yes {
+        if added >= Added::Records {
             bare.record();
             bare.count();
             bare.record();
         }
         bare.release();
+        if added == Added::All {
+            bare.count_for_all();
+        }
         acquired += 1;
     }
     println!("{acquired}");
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Recorded {
-    Yes,
-    No,
+/// What a bare loop does besides the protocol's calls.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Added {
+    Nothing,
+    Records,
+    All,
+}
+
+impl Added {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Records, Self::All];
+
+    /// Its loop, in the table and among the arguments of its processes.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "bare",
+            Self::Records => "bare + records",
+            Self::All => "bare, every call",
+        }
+    }
 }
 
 /// Acquisitions per second of all processes of the bare loop.
 #[expect(clippy::cast_precision_loss, reason = "a rate to look at")]
-fn bare_loop(dir: &Path, seconds: u64, recorded: Recorded) -> f64 {
+fn bare_loop(dir: &Path, seconds: u64, added: Added) -> f64 {
     let own = std::env::current_exe().expect("this program has a path");
-    let word = if recorded == Recorded::Yes { "recorded" } else { "bare" };
     let start = |number: usize| {
         let mut command = Command::new(&own);
-        command.args([word, &number.to_string(), &seconds.to_string()]).arg(dir).stdout(Stdio::piped());
+        command.args([added.name(), &number.to_string(), &seconds.to_string()]).arg(dir).stdout(Stdio::piped());
         command.spawn().expect("this program starts")
     };
     let children: Vec<_> = (0..WORKERS).map(start).collect();
@@ -155,33 +186,34 @@ fn places() -> [(&'static str, TempDir); 2] {
 
 fn main() {
     let arguments: Vec<_> = std::env::args().collect();
-    if let [_, word, number, seconds, dir] = arguments.as_slice()
+    if let [_, name, number, seconds, dir] = arguments.as_slice()
         && let (Ok(number), Ok(seconds)) = (number.parse(), seconds.parse())
+        && let Some(added) = Added::ALL.into_iter().find(|added| added.name() == name)
     {
-        let recorded = if word == "recorded" { Recorded::Yes } else { Recorded::No };
-        return bare(Path::new(dir), number, seconds, recorded);
+        return bare(Path::new(dir), number, seconds, added);
     }
     let seconds = std::env::var("SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     println!("{WORKERS} processes, each with a lock of its own; the best of {TURNS} turns of {seconds} s\n");
-    println!("{:8} {:14} {:>12} {:>10} {:>8} {:>8}", "place", "loop", "per second", "CPU us", "rate", "CPU");
+    println!("{:8} {:16} {:>10} {:>10} {:>8} {:>8}", "place", "loop", "per second", "CPU us", "rate", "CPU");
     for (place, dir) in places() {
-        let [ours, theirs, recorded] = ["stress", "bare", "recorded"].map(|name| {
+        let fresh = |name: &str| {
             let path = dir.path().join(name);
             std::fs::DirBuilder::new().mode(0o700).create(&path).expect("create");
             path
-        });
-        let mut best = [Turn::NONE; 3];
+        };
+        let (ours, theirs) = (fresh("stress"), Added::ALL.map(|added| (added, fresh(added.name()))));
+        let (mut best, mut best_bare) = (Turn::NONE, [Turn::NONE; Added::ALL.len()]);
         for _ in 0..TURNS {
-            let turns = [
-                Turn::of(seconds, || tool(&ours, seconds)),
-                Turn::of(seconds, || bare_loop(&theirs, seconds, Recorded::No)),
-                Turn::of(seconds, || bare_loop(&recorded, seconds, Recorded::Yes)),
-            ];
-            best = [0, 1, 2].map(|at| best[at].better(turns[at]));
+            best = best.better(Turn::of(seconds, || tool(&ours, seconds)));
+            for ((added, path), best) in theirs.iter().zip(&mut best_bare) {
+                *best = best.better(Turn::of(seconds, || bare_loop(path, seconds, *added)));
+            }
         }
-        for (name, turn) in ["stress", "bare", "bare + records"].into_iter().zip(best) {
-            let (rate, cpu) = (best[0].rate / turn.rate, turn.cpu_us / best[0].cpu_us);
-            println!("{place:8} {name:14} {:>12.0} {:>10.2} {rate:>8.2} {cpu:>8.2}", turn.rate, turn.cpu_us);
+        for (name, turn) in
+            ["stress"].into_iter().chain(Added::ALL.map(Added::name)).zip([best].into_iter().chain(best_bare))
+        {
+            let (rate, cpu) = (best.rate / turn.rate, turn.cpu_us / best.cpu_us);
+            println!("{place:8} {name:16} {:>10.0} {:>10.2} {rate:>8.2} {cpu:>8.2}", turn.rate, turn.cpu_us);
         }
     }
 }
