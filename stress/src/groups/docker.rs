@@ -122,9 +122,8 @@ fn bind(dir: &Path) -> String {
 pub(crate) fn check() -> anyhow::Result<()> {
     ensure!(
         !is_dynamic(Path::new("/proc/self/exe"))?,
-        "this binary needs a dynamic loader, and an image made from scratch has none: build it with \
-         RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --bin stress --target \
-         x86_64-unknown-linux-gnu, and use that one"
+        "this binary needs a dynamic loader, and an image made from scratch has none: build it with `cargo stress-static`, \
+         and use that one (target/<host>/release/stress)"
     );
     let version = docker(["version", "--format", "{{.Server.Version}}"]);
     Errand::start(version, "reach the engine").and_then(Errand::finish).context(

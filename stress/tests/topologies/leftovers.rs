@@ -24,34 +24,30 @@ const HARD: [(&str, &str); 6] = [
 
 #[test]
 fn a_supervisor_that_is_killed_leaves_nobody() {
-    for (topology, fault) in HARD {
-        if fault.starts_with("freeze") && !freezer_can_be_had() {
-            continue;
-        }
-        let Some(binary) = binary(topology) else { continue };
-        let dir = temporary();
-        let arguments = ["--topology", topology, "--duration", "60s", "--fault", fault];
-        let mut run = Run::start(&binary, dir.path(), &arguments);
-        run.under_way();
+    each_hard_run(|mut run, topology| {
         thread::sleep(Duration::from_millis(300));
         run.child.kill().expect("it can be killed");
         run.child.wait().expect("it can be waited for");
         assert_nobody_is_left(run.pid(), &run.dir, topology);
-    }
+    });
 }
 
 #[test]
 fn an_interrupted_run_is_inconclusive_and_leaves_nobody() {
+    each_hard_run(interrupt);
+}
+
+/// With each of [`HARD`] that can be had here, once it is under way.
+fn each_hard_run(end: impl Fn(Run, &str)) {
     for (topology, fault) in HARD {
         if fault.starts_with("freeze") && !freezer_can_be_had() {
             continue;
         }
         let Some(binary) = binary(topology) else { continue };
         let dir = temporary();
-        let arguments = ["--topology", topology, "--duration", "60s", "--fault", fault];
-        let run = Run::start(&binary, dir.path(), &arguments);
+        let run = Run::start(&binary, dir.path(), &["--topology", topology, "--duration", "60s", "--fault", fault]);
         run.under_way();
-        interrupt(run, topology);
+        end(run, topology);
     }
 }
 
@@ -132,15 +128,7 @@ fn interrupt(run: Run, topology: &str) {
 /// The tool ends where it is; what it leaves is cleaned up behind it.
 #[test]
 fn a_second_interrupt_ends_it_at_once() {
-    for (topology, fault) in HARD {
-        if fault.starts_with("freeze") && !freezer_can_be_had() {
-            continue;
-        }
-        let Some(binary) = binary(topology) else { continue };
-        let dir = temporary();
-        let arguments = ["--topology", topology, "--duration", "60s", "--fault", fault];
-        let run = Run::start(&binary, dir.path(), &arguments);
-        run.under_way();
+    each_hard_run(|run, topology| {
         let (dir, supervisor) = (run.dir.clone(), run.pid());
         // Two of the same kind that come together would be one, and two threads may each take theirs for the first.
         for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGINT] {
@@ -149,7 +137,7 @@ fn a_second_interrupt_ends_it_at_once() {
         }
         assert_eq!(run.finish().status.code(), Some(255), "{topology}: {}", log(&dir));
         assert_nobody_is_left(supervisor, &dir, topology);
-    }
+    });
 }
 
 fn assert_nobody_is_left(supervisor: Pid, dir: &str, topology: &str) {
