@@ -21,12 +21,13 @@ use crate::payload::{ArbiterId, EncodedOwner};
 use crate::process::{Process, lock};
 use crate::spare::Mode;
 use crate::sys::file::{Access, Stat};
+use crate::sys::sync::Mutex;
 use crate::sys::{self, Errno, Fd, ofd};
 use siphasher::sip::SipHasher24;
 use std::ffi::{CStr, CString};
 use std::hash::Hasher;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The state directory's name.
 pub(crate) const STATE_DIRECTORY: &CStr = c".session-lock";

@@ -5,6 +5,9 @@
 //!
 //! Dropping an attempt gives back all that it has locked.
 
+pub(crate) mod actor;
+#[cfg(all(test, not(session_lock_shuttle)))]
+mod tests;
 mod wait;
 
 use crate::arbiter::Arbiter;
@@ -315,7 +318,7 @@ impl Attempt {
     }
 
     fn writers(&self) -> sys::Result<Option<Probe>> {
-        evidence::writers(&self.directory, &self.session, self.examined)
+        evidence::writers(&self.directory, &self.session, self.pin.as_ref().map(|(_, inode)| *inode))
     }
 
     fn owner_process(&self) -> OwnerProcess {

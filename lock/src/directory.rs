@@ -11,10 +11,11 @@ use crate::protocol::Inode;
 use crate::queue::Queues;
 use crate::spare::Spare;
 use crate::sys::file::{Access, Stat};
+use crate::sys::sync::{Mutex, MutexGuard};
 use crate::sys::{self, Errno, Fd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -126,7 +127,7 @@ impl Directory {
         self.arbiter(range)
     }
 
-    fn slot(&self, range: Range) -> std::sync::MutexGuard<'_, Option<Arc<Arbiter>>> {
+    fn slot(&self, range: Range) -> MutexGuard<'_, Option<Arc<Arbiter>>> {
         self.arbiters[range.shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -11,15 +11,15 @@ use crate::verdict::{OwnerProcess, Probe};
 use std::os::fd::AsFd;
 
 /// The writer probe, on a read-only descriptor, which disturbs nobody. `None`: the path names another file than the one
-/// that was examined, or none.
-pub(crate) fn writers(directory: &Directory, session: &Session, examined: Option<Inode>) -> sys::Result<Option<Probe>> {
+/// that is pinned, or none.
+pub(crate) fn writers(directory: &Directory, session: &Session, pinned: Option<Inode>) -> sys::Result<Option<Probe>> {
     let fd = match sys::file::open_regular(&directory.fd, &session.claim, Access::Read) {
         Ok(fd) => fd,
         Err(Errno::NOENT | Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Ok(None),
         Err(Errno::ACCESS | Errno::PERM) => return Ok(Some(Probe::Unavailable)),
         Err(errno) => return Err(errno),
     };
-    if Some(sys::file::stat(&fd)?.inode) != examined {
+    if Some(sys::file::stat(&fd)?.inode) != pinned {
         return Ok(None);
     }
     Ok(Some(probe(fd)))

@@ -11,9 +11,10 @@ use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, R
 use crate::request::Request;
 use crate::sys;
 use crate::sys::inotify::WatchId;
+use crate::sys::sync::atomic::{AtomicUsize, Ordering};
+use crate::sys::sync::{Mutex, MutexGuard};
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -61,23 +62,27 @@ pub(crate) struct Ended(Result<Released, SystemError>);
 
 impl Hold {
     pub(crate) fn begin(request: &Request, new: Held) -> Arc<Self> {
-        let since = sys::clock::now();
-        let waited = since.saturating_duration_since(request.started);
+        let hold = Arc::new(Self::new(request, new));
+        let waited = hold.since.saturating_duration_since(request.started);
         let process = request.directory.process;
-        let hold = Arc::new(Self {
+        process.remember(&hold);
+        request.record(&Event::Acquired { token: hold.token, waited, blocked_by: request.blocked_by });
+        process.watcher.look_after(&hold);
+        hold
+    }
+
+    /// With one guard. Nobody is told, and nobody looks after it.
+    pub(crate) fn new(request: &Request, new: Held) -> Self {
+        Self {
             request: request.clone(),
             guards: AtomicUsize::new(1),
             arbiter: new.arbiter,
             token: new.token,
-            since,
+            since: sys::clock::now(),
             claim: Mutex::new(Some(new.claim)),
             loss: Mutex::default(),
             watch: Mutex::default(),
-        });
-        process.remember(&hold);
-        request.record(&Event::Acquired { token: new.token, waited, blocked_by: request.blocked_by });
-        process.watcher.look_after(&hold);
-        hold
+        }
     }
 
     /// One guard more. False if there is none any more, and the hold is over or about to be.
@@ -210,7 +215,8 @@ impl Hold {
         result
     }
 
-    fn perform(&self, operation: Operation, claim: &mut Option<Claim>) -> Result<Completion, SystemError> {
+    /// Does one operation of a release or of a healing.
+    pub(crate) fn perform(&self, operation: Operation, claim: &mut Option<Claim>) -> Result<Completion, SystemError> {
         let Request { directory, session, .. } = &self.request;
         Ok(match (operation, &mut *claim) {
             (Operation::CheckClaim, Some(claim)) => claim::check(directory, session, claim)?,
@@ -330,7 +336,7 @@ impl Hold {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn claim(&self) -> MutexGuard<'_, Option<Claim>> {
+    pub(crate) fn claim(&self) -> MutexGuard<'_, Option<Claim>> {
         self.claim.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -186,19 +186,24 @@ pub mod protocol;
 mod queue;
 mod request;
 mod restart;
+#[cfg(all(test, session_lock_shuttle))]
+#[path = "tests/schedules/mod.rs"]
+mod schedules;
 mod shown;
 mod spans;
 mod spare;
 mod sweep;
 mod sys;
 mod termination;
-#[cfg(test)]
+#[cfg(all(test, not(session_lock_shuttle)))]
 mod tests;
 mod traceparent;
 pub mod verdict;
 mod waiters;
 mod watch;
 
+#[doc(hidden)]
+pub use attempt::actor::{Actor, Spares};
 #[cfg(feature = "prometheus")]
 pub use collector::Collector;
 pub use dir::{DEFAULT_GRACE, LockDir, Options, TryAcquire};

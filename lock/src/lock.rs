@@ -9,12 +9,12 @@ use crate::payload::MAX_LABEL_LEN;
 use crate::request::{Pending, Polled, Reports, Request};
 use crate::spans::Spans;
 use crate::sys;
+use crate::sys::sync::thread::{self, Thread};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::str::Utf8Error;
 use std::time::{Duration, SystemTime};
 
 pub use crate::traceparent::TraceParent;
@@ -82,7 +83,7 @@ pub struct ArbiterId {
 pub enum Content {
     /// Nothing: an older peer was stopped between creating and writing, or the disk was full.
     Empty,
-    /// The beginning of a JSON object.
+    /// A prefix of a text that is a JSON object in UTF-8, from its brace on and not the whole: more bytes could make it one.
     Torn,
     /// A whole JSON object, or the lines that Python's `SoftFileLock` writes (pid, host name, start instant).
     Claim(Box<Payload>),
@@ -94,20 +95,19 @@ impl Content {
     /// Tells what these bytes are. A file longer than [`MAX_CLAIM_LEN`] is no claim.
     #[must_use]
     pub fn classify(bytes: &[u8]) -> Self {
-        let text = bytes.trim_ascii();
         if bytes.len() > MAX_CLAIM_LEN {
             return Self::NotAClaim;
         }
         if bytes.is_empty() {
             return Self::Empty;
         }
-        if text.first() != Some(&b'{') {
-            return soft_file_lock(bytes).map_or(Self::NotAClaim, |payload| Self::Claim(Box::new(payload)));
-        }
-        match serde_json::from_slice::<Fields>(text) {
-            Ok(fields) => Self::Claim(Box::new(fields.0)),
-            Err(error) if error.is_eof() => Self::Torn,
-            Err(_) => Self::NotAClaim,
+        let is_object = bytes.iter().find(|byte| !b" \t\n\r".contains(byte)) == Some(&b'{');
+        // The parser does not look at the encoding of what it skips.
+        let encoding = std::str::from_utf8(bytes);
+        match serde_json::from_slice::<Fields>(bytes) {
+            Ok(fields) if encoding.is_ok() => Self::Claim(Box::new(fields.0)),
+            Err(error) if is_object && is_prefix(bytes, encoding, &error) => Self::Torn,
+            Ok(_) | Err(_) => soft_file_lock(bytes).map_or(Self::NotAClaim, |payload| Self::Claim(Box::new(payload))),
         }
     }
 
@@ -338,8 +338,41 @@ pub(crate) fn rfc3339(at: SystemTime) -> Option<String> {
     (since.as_secs() <= LAST_SECOND).then(|| humantime::format_rfc3339_micros(at).to_string())
 }
 
+/// Whether more bytes could make a whole object of these: they are UTF-8, perhaps up to the middle of a character, and the parser
+/// came to their end without a fault.
+fn is_prefix(bytes: &[u8], encoding: Result<&str, Utf8Error>, error: &serde_json::Error) -> bool {
+    let is_utf8 = encoding.err().is_none_or(|error| error.error_len().is_none());
+    is_utf8 && escape_is_cut(bytes) && (error.is_eof() || number_is_cut(bytes))
+}
+
+/// Whether a `\u` at the very end, which the parser does not look into until it has four digits, could become one.
+fn escape_is_cut(bytes: &[u8]) -> bool {
+    (bytes.len().saturating_sub(5)..bytes.len()).all(|at| {
+        let (before, escape) = bytes.split_at(at);
+        let is_escaped = before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+        is_escaped || !escape.starts_with(b"\\u") || escape[2..].iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
+/// Whether a digit at the end makes it the beginning of an object: the parser refuses a number that ends before one.
+fn number_is_cut(bytes: &[u8]) -> bool {
+    let is_end = bytes.last().is_some_and(|byte| b".eE+-".contains(byte));
+    is_end && serde_json::from_slice::<Fields>(&[bytes, b"0"].concat()).is_err_and(|error| error.is_eof())
+}
+
 /// Digits beyond the microsecond are dropped.
 fn created_at(text: &str) -> Option<SystemTime> {
+    // What stands behind the seconds is not looked at closely enough by the crate.
+    let zone = match text.get(19..)?.strip_prefix('.') {
+        Some(fraction) if fraction.starts_with(|c: char| c.is_ascii_digit()) => {
+            fraction.trim_start_matches(|c: char| c.is_ascii_digit())
+        }
+        Some(_) => return None,
+        None => &text[19..],
+    };
+    if zone != "Z" && zone != "+00:00" {
+        return None;
+    }
     let since = humantime::parse_rfc3339(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     let micros = u64::try_from(since.as_micros()).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
@@ -368,7 +401,9 @@ impl fmt::Display for ArbiterId {
 impl ArbiterId {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(':');
-        let mut number = || u64::from_str_radix(parts.next()?, 16).ok();
+        // Not a sign, which from_str_radix takes.
+        let is_hex = |digits: &&str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut number = || u64::from_str_radix(parts.next().filter(is_hex)?, 16).ok();
         let inode = Inode { dev: number()?, ino: number()? };
         let nonce = parse_hex(parts.next()?)?;
         parts.next().is_none().then_some(Self { inode, nonce })

@@ -13,6 +13,7 @@ use crate::event::Loss;
 use crate::hold::Hold;
 use crate::protocol::Inode;
 use crate::request::pass_on;
+use crate::sys::sync::{Mutex, MutexGuard, RwLock};
 use crate::sys::{self, fork::Generation};
 use crate::verdict::Asker;
 use crate::waiters::Waiters;
@@ -20,7 +21,7 @@ use crate::watch::Watcher;
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -55,6 +56,12 @@ impl Process {
         };
         process.watcher.start()?;
         Ok(process)
+    }
+
+    /// One beside this process's, with a nonce of its own and no watcher's thread, as if it were another process's. Lives as
+    /// long as the process.
+    pub(crate) fn apart() -> io::Result<&'static Self> {
+        Ok(Box::leak(Box::new(Self::new(sys::fork::generation()?)?)))
     }
 
     /// This process's, if it has opened a directory yet.

@@ -7,8 +7,9 @@
 use crate::attempt::Attempt;
 use crate::error::LockError;
 use crate::name::{Range, SHARDS};
+use crate::sys::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 

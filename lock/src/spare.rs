@@ -66,6 +66,16 @@ impl Spare {
         }
     }
 
+    /// Decides whether the next claim that is made becomes the spare.
+    pub(crate) fn make_next(&self, make: bool) {
+        self.made.store(if make { WORTH_IT - 1 } else { WORTH_IT }, Ordering::Relaxed);
+    }
+
+    /// Closes the idle spare, and leaves its name.
+    pub(crate) fn close(&self) {
+        *self.idle() = None;
+    }
+
     /// Closes a claim, or keeps it if it is the spare and can be linked again.
     pub(crate) fn put_back(&self, directory: &Directory, claim: Claim) {
         if claim.spare && claim.reusable {

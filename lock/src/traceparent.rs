@@ -62,6 +62,8 @@ mod tests {
 
     /// The recommendation's own example.
     const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// Miri takes some hundred times as long.
+    const CASES: u32 = if cfg!(miri) { 500 } else { 50_000 };
 
     #[test]
     fn what_is_well_formed_reads_back_to_the_letter() {
@@ -112,7 +114,7 @@ mod tests {
         eprintln!("seed {seed}: replay by putting it into Rng::with_seed");
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut accepted, mut refused) = (0, 0);
-        for _ in 0..50_000 {
+        for _ in 0..CASES {
             let mut text: Vec<char> = EXAMPLE.chars().collect();
             for _ in 0..random.usize(1..4) {
                 let at = random.usize(..text.len());
@@ -132,11 +134,14 @@ mod tests {
                 None => refused += 1,
             }
         }
-        for _ in 0..50_000 {
+        for _ in 0..CASES {
             let text: String = (0..random.usize(..80)).map(|_| random.char(..)).collect();
             assert_eq!(TraceParent::parse(&text), None, "seed {seed}: {text:?}");
         }
-        assert!(accepted > 1_000 && refused > 1_000, "both were tried: {accepted} and {refused}, seed {seed}");
+        assert!(
+            accepted > CASES / 50 && refused > CASES / 50,
+            "both were tried: {accepted} and {refused}, seed {seed}"
+        );
     }
 
     #[test]
@@ -144,7 +149,7 @@ mod tests {
         let seed = fastrand::u64(..);
         eprintln!("seed {seed}: replay by putting it into Rng::with_seed");
         let mut random = fastrand::Rng::with_seed(seed);
-        for _ in 0..10_000 {
+        for _ in 0..CASES / 5 {
             // Small ones too, which have leading zeros.
             let (trace_id, span_id) = (random.u128(1..) >> random.u32(..128), random.u64(1..) >> random.u32(..64));
             let (Ok(trace_id), Ok(span_id)) = (trace_id.try_into(), span_id.try_into()) else { continue };

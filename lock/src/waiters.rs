@@ -4,10 +4,11 @@
 //! A thread is kept for a while, because the next wait usually follows soon. Their number is not bounded, because a wait
 //! that is not begun would be a place in the kernel's queue that is not taken.
 
+use crate::sys::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use crate::sys::sync::{Mutex, MutexGuard, receive, thread};
+use std::fmt;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -16,12 +17,12 @@ const KEEP_IDLE: Duration = Duration::from_secs(10);
 /// Of each thread of this crate. Enough for the protocol, and 1,000 of them reserve no more than a quarter of a gigabyte of addresses.
 pub(crate) const STACK: usize = 256 * 1024;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Waiters {
     idle: Mutex<Idle>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Idle {
     threads: Vec<(u64, Sender<Job>)>,
     started: u64,
@@ -60,7 +61,7 @@ impl Waiters {
     fn serve(&self, id: u64, sender: &Sender<Job>, jobs: &Receiver<Job>) {
         loop {
             self.idle().threads.push((id, sender.clone()));
-            let job = match jobs.recv_timeout(KEEP_IDLE) {
+            let job = match receive(jobs, KEEP_IDLE) {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
@@ -82,7 +83,13 @@ impl Waiters {
         }
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Waiters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiters").finish_non_exhaustive()
     }
 }

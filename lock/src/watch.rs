@@ -13,11 +13,12 @@ use crate::process::lock;
 use crate::queue::Parker;
 use crate::sys;
 use crate::sys::inotify::{Inotify, Noticed, WatchId};
+use crate::sys::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::sync::{Mutex, thread};
 use crate::waiters::STACK;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 const TICK: Duration = Duration::from_millis(10);
@@ -76,7 +77,7 @@ impl Watcher {
     pub(crate) fn start(&'static self) -> io::Result<()> {
         let mut started = lock(&self.started);
         if !*started {
-            let thread = std::thread::Builder::new().name("session-lock-watch".into()).stack_size(STACK);
+            let thread = thread::Builder::new().name("session-lock-watch".into()).stack_size(STACK);
             thread.spawn(|| self.run())?;
             *started = true;
         }
@@ -149,6 +150,14 @@ impl Watcher {
             let took = ended.saturating_duration_since(began);
             rest_until = ended + took.saturating_mul(SHARE_OF_LOOKS).min(LONGEST_REST);
         }
+    }
+
+    /// Everything that it does between two sleeps, for the tests of schedules.
+    #[cfg(all(test, session_lock_shuttle))]
+    pub(crate) fn look(&self) {
+        self.tell_subscribers();
+        self.run_timers();
+        self.look_at_young();
     }
 
     /// How long to sleep: without end, unless a hold came in meanwhile.

@@ -182,6 +182,7 @@ static EMPTY_PATH_REFUSED: AtomicBool = AtomicBool::new(false);
 ///
 /// `EEXIST` if it is not; `ENOENT` if the file had a name and has none any more.
 pub(crate) fn link(file: impl AsFd, dir: impl AsFd, name: &CStr) -> Result<()> {
+    super::sync::step();
     if !EMPTY_PATH_REFUSED.load(Ordering::Relaxed) {
         match fs::linkat(&file, c"", &dir, name, AtFlags::EMPTY_PATH) {
             Err(Errno::NOENT) => {}
@@ -228,6 +229,7 @@ pub(crate) fn may_take_over(dir: impl AsFd, name: &CStr) -> bool {
 
 /// unlinkat(2).
 pub(crate) fn unlink(dir: impl AsFd, name: &CStr) -> Result<()> {
+    super::sync::step();
     fs::unlinkat(dir, name, AtFlags::empty())
 }
 
@@ -243,6 +245,7 @@ pub(crate) fn stat(file: impl AsFd) -> Result<Stat> {
 
 /// fstatat(2), `AT_SYMLINK_NOFOLLOW`.
 pub(crate) fn stat_at(dir: impl AsFd, name: &CStr) -> Result<Stat> {
+    super::sync::step();
     fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(Stat::from)
 }
 

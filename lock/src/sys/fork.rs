@@ -113,7 +113,7 @@ static HELD: Held = Held(UnsafeCell::new(None));
 
 /// Runs `run` in a forked child and returns the child's pid; the child ends with the code that `run` returns. It closes
 /// what other tests have open: a claim that it kept open for writing would have a living writer.
-#[cfg(test)]
+#[cfg(all(test, not(session_lock_shuttle)))]
 pub(crate) fn in_child(run: impl FnOnce() -> i32) -> u32 {
     // SAFETY: the child has one thread, the copy of this one. glibc's own fork handlers keep its allocator usable, and
     // `_exit` runs no destructor of the parent's.
@@ -130,7 +130,7 @@ pub(crate) fn in_child(run: impl FnOnce() -> i32) -> u32 {
 }
 
 /// As [`in_child`], by a raw clone(2): no fork handlers run, so the child keeps the descriptors. `run` must not allocate.
-#[cfg(test)]
+#[cfg(all(test, not(session_lock_shuttle)))]
 pub(crate) fn in_raw_child(run: impl FnOnce()) -> u32 {
     // SAFETY: without a stack of its own the child goes on with a copy of this one, as after fork(2).
     match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
@@ -144,7 +144,7 @@ pub(crate) fn in_raw_child(run: impl FnOnce()) -> u32 {
 }
 
 /// unshare(2), `CLONE_NEWPID`: the next child is the first process of a PID namespace of its own.
-#[cfg(test)]
+#[cfg(all(test, not(session_lock_shuttle)))]
 pub(crate) fn children_in_own_pid_namespace() -> std::io::Result<()> {
     // SAFETY: changes only where children of this process go.
     super::file::checked(unsafe { libc::unshare(libc::CLONE_NEWPID) }).map(drop).map_err(Into::into)

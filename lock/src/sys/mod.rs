@@ -8,6 +8,7 @@ pub(crate) mod clock;
 pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod fork;
+#[cfg_attr(session_lock_shuttle, path = "inotify_checked.rs")]
 pub(crate) mod inotify;
 pub(crate) mod lease;
 pub(crate) mod locks;
@@ -15,6 +16,7 @@ pub(crate) mod mount;
 pub(crate) mod ofd;
 pub(crate) mod process;
 pub(crate) mod signal;
+pub(crate) mod sync;
 
 pub(crate) use fd::Fd;
 pub(crate) use rustix::io::{Errno, Result};

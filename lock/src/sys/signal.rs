@@ -160,7 +160,7 @@ fn call(action: &libc::sigaction, signal: libc::c_int, info: *mut libc::siginfo_
 }
 
 /// Ignores a signal.
-#[cfg(test)]
+#[cfg(all(test, not(session_lock_shuttle)))]
 pub(crate) fn ignore(signal: libc::c_int) {
     // SAFETY: SIG_IGN needs no handler.
     unsafe { libc::signal(signal, libc::SIG_IGN) };

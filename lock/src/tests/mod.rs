@@ -14,6 +14,7 @@ mod signals;
 mod spares;
 mod strangers;
 mod sweeps;
+mod turns;
 
 use crate::dir::LockDir;
 use crate::directory::Directory;
