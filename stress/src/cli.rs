@@ -19,6 +19,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use tracing::field::Empty;
 
+use crate::check::{CheckOptions, check};
 use crate::crashpoints::{CrashpointsOptions, VictimOptions, crashpoints, die};
 use crate::groups;
 use crate::groups::enter::{EnterOptions, enter};
@@ -59,6 +60,9 @@ const EXIT_CODES: &str =
 const SELFTEST_EXIT_CODES: &str = "Exit codes: 0 every broken lock was caught and no sound one blamed, 1 not so, \
                                     2 inconclusive, 254 wrong usage, 255 the tool itself failed";
 
+const CHECK_EXIT_CODES: &str = "Exit codes: 0 every property holds, 1 one is broken, 2 unknown: out of memory, or a \
+                                counterexample that cannot be played any more, 254 wrong usage, 255 the tool itself failed";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Let workers compete for locks, kill and stop them, and judge what they did
@@ -80,6 +84,9 @@ enum Command {
     /// Kill or fail an acquire and a release at every one of their system calls, and look at what follows
     #[command(after_help = EXIT_CODES)]
     Crashpoints(CrashpointsOptions),
+    /// Search all that can happen to the protocol on a simulated kernel, mix by mix of who takes part
+    #[command(after_help = CHECK_EXIT_CODES)]
+    Check(CheckOptions),
     /// One worker of a run
     #[command(hide = true)]
     Worker(WorkerOptions),
@@ -151,6 +158,7 @@ fn execute(command: Option<Command>) -> anyhow::Result<u8> {
         }
         Some(Command::History(options)) => print(&options, io::stdout().lock()).map(|()| 0),
         Some(Command::Crashpoints(options)) => Ok(crashpoints(&options, &*interrupt()?)?.exit_code()),
+        Some(Command::Check(options)) => Ok(check(&options, &*interrupt()?)?.exit_code()),
         Some(Command::Worker(options)) => work(&options).map(|()| 0),
         Some(Command::Victim(options)) => die(&options).map(|()| 0),
         Some(Command::Group(options)) => lead(&options).map(|()| 0),

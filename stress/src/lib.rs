@@ -18,6 +18,7 @@
 //! | `sabotage` | the faults that are done to the directory, the disk and the clock |
 //! | `worker`, `peers` | one worker process, and the locks that it can use |
 //! | `crashpoints` | a kill and a failure at every system call of an acquire and a release |
+//! | `check` | the search over the protocol as a command: a catalogue of mixes, what happens without each step |
 //! | `telemetry` | spans of supervisor and workers, where the environment asks for them |
 //! | `judge`, `listing` | a kept history judged again, or printed |
 //! | `figures`, `timeline` | numbers and pictures of a run, collected while its history is read |
@@ -26,34 +27,66 @@
 //! | `replay` | the plan of an earlier run, to be run again |
 //! | `selftest` | whether this tool catches what it is there to catch |
 //!
+//! The feature `tool`, on by default, is everything but [`model`], which is code alone and builds in seconds: a fuzz target needs
+//! no more.
+//!
 //! Not here: anything that trusts the lock under test. Only `peers` and `model` import it, and only `telemetry` its exporter.
 
+#[cfg(feature = "tool")]
 pub mod cli;
+#[cfg(feature = "tool")]
 pub mod fault;
+#[cfg(feature = "tool")]
 pub mod history;
 pub mod model;
+#[cfg(feature = "tool")]
 pub mod oracle;
+#[cfg(feature = "tool")]
 pub mod verdict;
 
+#[cfg(feature = "tool")]
+mod check;
+#[cfg(feature = "tool")]
 mod clock;
+#[cfg(feature = "tool")]
 mod crashpoints;
+#[cfg(feature = "tool")]
 mod crew;
+#[cfg(feature = "tool")]
 mod figures;
+#[cfg(feature = "tool")]
 mod groups;
+#[cfg(feature = "tool")]
 mod judge;
+#[cfg(feature = "tool")]
 mod listing;
+#[cfg(feature = "tool")]
 mod nemesis;
+#[cfg(feature = "tool")]
 mod options;
+#[cfg(feature = "tool")]
 mod outlet;
+#[cfg(feature = "tool")]
 mod peers;
+#[cfg(feature = "tool")]
 mod progress;
+#[cfg(feature = "tool")]
 mod replay;
+#[cfg(feature = "tool")]
 mod report;
+#[cfg(feature = "tool")]
 mod run_dir;
+#[cfg(feature = "tool")]
 mod sabotage;
+#[cfg(feature = "tool")]
 mod selftest;
+#[cfg(feature = "tool")]
 mod supervisor;
+#[cfg(feature = "tool")]
 mod telemetry;
+#[cfg(feature = "tool")]
 mod timeline;
+#[cfg(feature = "tool")]
 mod topology;
+#[cfg(feature = "tool")]
 mod worker;

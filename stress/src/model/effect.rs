@@ -2,9 +2,10 @@
 
 use session_lock::protocol::{Completion, Operation, Standing};
 
+use super::ablation::Ablation;
 use super::kernel::{Content, TokenStep};
 use super::process::{OpenClaim, Process, Range, Spare, Task};
-use super::scenario::{Ablation, Scenario};
+use super::scenario::Scenario;
 use super::world::{Account, World};
 
 impl World {
@@ -15,14 +16,11 @@ impl World {
             Operation::UnlockArbiter => self.set_range(who, Range::Free),
             Operation::TakeToken => self.take_token(who, scenario),
             Operation::CheckArbiter => self.check_arbiter(who, scenario),
-            Operation::ReopenArbiter => {
-                self.processes[who].arbiter = self.kernel.open_arbiter();
-                self.set_range(who, Range::Free)
-            }
+            Operation::ReopenArbiter => self.reopen_arbiter(who),
             Operation::PublishClaim { .. } => self.publish_claim(who, scenario),
             Operation::OpenClaim => self.open_claim(who),
             Operation::LockClaim => self.lock_claim(who, scenario),
-            Operation::ReadClaim => self.read_claim(who),
+            Operation::ReadClaim => self.read_claim(who, scenario),
             Operation::PinClaim => self.pin_claim(who),
             Operation::CloseClaim => self.close_claim(who),
             Operation::ProbeWriters => self.probe_writers(who, scenario),
@@ -34,27 +32,68 @@ impl World {
     }
 
     /// Whether this process's unlink takes a file that is not its own, without the excuse that the operator
-    /// deleted its own after it looked.
+    /// deleted its own after it looked. No excuse for the claim of somebody who had to have the same range.
     pub(super) fn unlink_robs(&self, who: usize) -> bool {
         let process = &self.processes[who];
-        let seen = process.claim.is_some_and(|claim| claim.seen_at_path);
-        self.kernel.path.is_some() && self.kernel.path != process.open_slot() && !(seen && process.void)
+        if self.kernel.path.is_none() || self.kernel.path == process.open_slot() {
+            return false;
+        }
+        let fellow = |other: &Process| other.arbiter == process.arbiter && other.open_slot() == self.kernel.path;
+        !(self.has_seen(who) && process.void) || self.processes.iter().any(fellow)
     }
 
+    /// Whether the last look of this process found its claim at the path.
+    pub(super) fn has_seen(&self, who: usize) -> bool {
+        self.processes[who].claim.is_some_and(|claim| claim.seen_at_path)
+    }
+
+    /// The tasks of a process use one description, so an unlock by one of them is an unlock for all.
     fn set_range(&mut self, who: usize, range: Range) -> Completion {
-        self.processes[who].range = range;
+        match range {
+            Range::Free => {
+                self.unlock_range(who);
+                // Nothing is done with it any more, and whoever has the range next takes another.
+                self.processes[who].token = 0;
+            }
+            Range::Locked => self.processes[who].range = range,
+        }
+        Completion::Done
+    }
+
+    pub(super) fn unlock_range(&mut self, who: usize) {
+        let arbiter = self.processes[who].arbiter;
+        for task in self.siblings(who) {
+            if self.processes[task].arbiter == arbiter {
+                self.processes[task].range = Range::Free;
+            }
+        }
+    }
+
+    /// The old arbiter's range is unlocked first.
+    fn reopen_arbiter(&mut self, who: usize) -> Completion {
+        self.set_range(who, Range::Free);
+        let arbiter = self.kernel.open_arbiter();
+        let home = self.home(who);
+        self.shared[home].arbiter = Some(arbiter);
+        self.processes[who].arbiter = arbiter;
         Completion::Done
     }
 
     fn take_token(&mut self, who: usize, scenario: &Scenario) -> Completion {
         let arbiter = self.processes[who].arbiter;
         let step = if scenario.lacks(Ablation::Token) { TokenStep::Again } else { TokenStep::Next };
-        Completion::Token(self.kernel.token(arbiter, step))
+        let token = self.kernel.token(arbiter, step);
+        self.processes[who].token = token;
+        Completion::Token(token)
     }
 
-    fn check_arbiter(&self, who: usize, scenario: &Scenario) -> Completion {
+    fn check_arbiter(&mut self, who: usize, scenario: &Scenario) -> Completion {
         let current = self.kernel.arbiter_path == Some(self.processes[who].arbiter);
-        if current || scenario.lacks(Ablation::ArbiterCheck) { Completion::Done } else { Completion::Replaced }
+        if current || scenario.lacks(Ablation::ArbiterCheck) {
+            return Completion::Done;
+        }
+        self.processes[who].forget_look();
+        Completion::Replaced
     }
 
     /// While healing, the claim that was open before is closed.
@@ -75,16 +114,18 @@ impl World {
     }
 
     /// The spare, or a new file, which becomes the spare if there is none. A spare whose own name is gone has no name left
-    /// and can get none any more.
+    /// and can get none any more, so it is closed.
     fn complete_claim(&mut self, who: usize, scenario: &Scenario) -> OpenClaim {
-        if let Some(spare) = self.processes[who].spare.take() {
-            if self.kernel.kept.contains(spare.slot) || self.kernel.path.is_some() {
+        let home = self.home(who);
+        if let Some(spare) = self.shared[home].spare.take() {
+            if self.kernel.kept.contains(spare.slot) {
                 return spare;
             }
             self.reap(scenario);
         }
         let slot = self.kernel.create_unnamed(Content::Empty);
-        let has_spare = self.processes[who].claim.is_some_and(|claim| claim.spare != Spare::No);
+        let mut claims = self.siblings(who).filter_map(|task| self.processes[task].claim);
+        let has_spare = claims.any(|claim| claim.spare != Spare::No);
         let spare = if scenario.spares && !has_spare { Spare::Intact } else { Spare::No };
         if spare == Spare::Intact {
             self.kernel.kept.insert(slot);
@@ -92,13 +133,18 @@ impl World {
         OpenClaim { slot, locked: !scenario.lacks(Ablation::PublishLock), seen_at_path: false, spare }
     }
 
-    /// Closes a claim, or keeps it if it is the spare and nobody has touched it.
+    /// Closes a claim, or keeps it if it is the spare and was at the path. That its own name is gone shows when it is needed.
     fn put_back(&mut self, who: usize, claim: OpenClaim) {
         match claim.spare {
             Spare::No => {}
             Spare::Intact => {
-                debug_assert!(self.kernel.path != Some(claim.slot), "a spare is idle only while it is not the claim");
-                self.processes[who].spare = Some(OpenClaim { seen_at_path: false, ..claim });
+                assert!(self.kernel.path != Some(claim.slot), "a spare is idle only while it is not the claim");
+                // Nobody reads it before it is published again, with other content, unless it is open elsewhere.
+                if !self.processes.iter().any(|process| process.open_slot() == Some(claim.slot)) {
+                    self.kernel.write(claim.slot, Content::Empty);
+                }
+                let home = self.home(who);
+                self.shared[home].spare = Some(OpenClaim { seen_at_path: false, ..claim });
             }
             Spare::Touched => self.kernel.kept.remove(claim.slot),
         }
@@ -115,10 +161,10 @@ impl World {
         Completion::Opened { inode: slot.inode() }
     }
 
+    /// A description does not exclude itself: what it has locked it can lock again.
     fn lock_claim(&mut self, who: usize, scenario: &Scenario) -> Completion {
-        let slot = self.processes[who].open_slot();
-        let locked = |claim: OpenClaim| claim.locked && Some(claim.slot) == slot;
-        let busy = self.processes.iter().flat_map(Process::files).any(locked);
+        let OpenClaim { slot, locked, .. } = *self.claim(who);
+        let busy = !locked && self.files().any(|claim| claim.locked && claim.slot == slot);
         if busy && !scenario.lacks(Ablation::ClaimLock) {
             return Completion::Busy;
         }
@@ -126,11 +172,11 @@ impl World {
         Completion::Done
     }
 
-    fn read_claim(&mut self, who: usize) -> Completion {
+    fn read_claim(&mut self, who: usize, scenario: &Scenario) -> Completion {
         let slot = self.claim(who).slot;
         let own = Content::BackedBy(self.processes[who].arbiter);
-        let standing = if self.kernel.content(slot) == own { Standing::OwnArbiter } else { Standing::Foreign };
-        Completion::Read(standing)
+        let matches = self.kernel.content(slot) == own && !scenario.lacks(Ablation::ArbiterMatch);
+        Completion::Read(if matches { Standing::OwnArbiter } else { Standing::Foreign })
     }
 
     fn pin_claim(&mut self, who: usize) -> Completion {
@@ -155,8 +201,8 @@ impl World {
         if self.kernel.path != pin {
             return Completion::Gone;
         }
-        let by_process = self.processes.iter().flat_map(Process::files).any(|file| Some(file.slot) == pin);
-        let by_older = self.older.iter().any(|peer| peer.open == pin);
+        let by_process = self.files().any(|file| Some(file.slot) == pin);
+        let by_older = pin.is_some_and(|pin| self.older.iter().any(|peer| peer.writes(pin)));
         if (by_process || by_older) && !scenario.lacks(Ablation::Probe) {
             Completion::Writer
         } else {
@@ -174,15 +220,15 @@ impl World {
         let path = self.kernel.path;
         let slot = self.claim(who).slot;
         let seen = path == Some(slot);
-        let as_made = seen && self.kernel.kept.contains(slot);
         let claim = self.claim(who);
         claim.seen_at_path = seen;
         if claim.spare != Spare::No {
-            claim.spare = if as_made { Spare::Intact } else { Spare::Touched };
+            claim.spare = if seen { Spare::Intact } else { Spare::Touched };
         }
         let pretends = match self.processes[who].task() {
             Task::Acquire(_) => scenario.lacks(Ablation::PathCheck),
             Task::Release(_) => scenario.lacks(Ablation::ReleaseCheck),
+            Task::Heal(_) => scenario.lacks(Ablation::HealCheck),
             _ => false,
         };
         if matches!(self.processes[who].task(), Task::Acquire(_)) && (seen || pretends) {
@@ -200,8 +246,8 @@ impl World {
         if self.kernel.path.is_none() {
             return Completion::Gone;
         }
-        let seen = process.claim.is_some_and(|claim| claim.seen_at_path);
-        self.unlink(if seen && process.void { Account::Operator } else { Account::Peer });
+        let void = process.void;
+        self.unlink(if self.has_seen(who) && void { Account::Operator } else { Account::Peer });
         Completion::Done
     }
 

@@ -1,18 +1,21 @@
 //! The files of the simulated kernel. Who has them open, locked or pinned is kept with the actors.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use session_lock::protocol::Inode;
 
+use super::fingerprint::INODE;
+use super::peer::Identity;
 use super::scenario::Scenario;
 
 /// A place for an inode, and so its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(u8);
 
 /// A set of them, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Slots(u32);
+pub(super) struct Slots(u64);
 
 /// An arbiter file. Unlike a claim's, its identity never comes back: it contains a nonce.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -25,8 +28,10 @@ pub(super) enum Content {
     Free,
     /// Nothing yet.
     Empty,
-    /// An older peer's payload.
+    /// An older peer's payload that names nobody who lives.
     Foreign,
+    /// An older peer's payload.
+    Named(Identity),
     /// A payload of this crate that names this arbiter.
     BackedBy(Arbiter),
 }
@@ -40,13 +45,18 @@ struct Tokens {
     held: u8,
 }
 
-/// One for the path, an open and a pinned file and a spare for each process and one that is just being made, one open
-/// file for each older peer, one spare for each process that was killed.
-const SLOTS: usize =
-    2 + 3 * Scenario::MAX_PROCESSES as usize + Scenario::MAX_OLDER as usize + Scenario::MAX_CRASHES as usize;
+/// The most tasks that there can be.
+const TASKS: usize = (Scenario::MAX_PROCESSES + Scenario::MAX_TASKS - 1 + Scenario::MAX_SWEEPERS) as usize;
+
+/// One for the path and one that is just being made; an open and a pinned file for each task, a spare for each process,
+/// one open file for each older peer and each reader, one spare for each process that was killed.
+const SLOTS: usize = 2 + 3 * TASKS + (Scenario::MAX_OLDER + Scenario::MAX_READERS + Scenario::MAX_CRASHES) as usize;
+
+// A set of slots has 64 bits.
+const _: () = assert!(SLOTS <= 64, "every slot has its bit");
 
 /// The claim's path, the inodes, the arbiters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kernel {
     /// The claim that the path names.
     pub(super) path: Option<Slot>,
@@ -60,13 +70,20 @@ pub(super) struct Kernel {
 }
 
 impl Slot {
-    fn index(self) -> usize {
+    pub(super) fn index(self) -> usize {
         usize::from(self.0)
     }
 
     /// As a machine sees it.
     pub(super) fn inode(self) -> Inode {
-        Inode { dev: 1, ino: u64::from(self.0) }
+        Inode { dev: 1, ino: INODE | u64::from(self.0) }
+    }
+}
+
+/// As a machine hashes it, so that fingerprints can give it another name.
+impl Hash for Slot {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.inode().ino);
     }
 }
 
@@ -87,9 +104,31 @@ impl Slots {
         self.0 == 0
     }
 
+    pub(super) fn iter(self) -> impl Iterator<Item = Slot> {
+        (0..u8::try_from(SLOTS).expect("few")).map(Slot).filter(move |slot| self.contains(*slot))
+    }
+
     pub(super) fn minus(self, others: Self) -> Self {
         Self(self.0 & !others.0)
     }
+}
+
+/// Without the files, of which [`Kernel::files`] tells.
+impl Hash for Kernel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { path, contents: _, kept: _, arbiter_path, arbiters, tokens } = self;
+        (path, arbiter_path, arbiters).hash(state);
+        tokens[..usize::from(*arbiters)].hash(state);
+    }
+}
+
+/// One file, with all that the kernel knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct File {
+    pub(super) slot: Slot,
+    content: Content,
+    kept: bool,
+    named: bool,
 }
 
 impl FromIterator<Slot> for Slots {
@@ -124,7 +163,7 @@ impl Kernel {
 
     /// Gives a file the claim's name, which must be free.
     pub(super) fn link(&mut self, slot: Slot) {
-        debug_assert!(self.path.is_none(), "the name is free");
+        assert!(self.path.is_none(), "the name is free");
         self.path = Some(slot);
     }
 
@@ -155,6 +194,17 @@ impl Kernel {
         }
     }
 
+    /// The files that there are.
+    pub(super) fn files(&self) -> impl Iterator<Item = File> {
+        let files = (0..).map(Slot).zip(self.contents).filter(|(_, content)| *content != Content::Free);
+        files.map(|(slot, content)| File {
+            slot,
+            content,
+            kept: self.kept.contains(slot),
+            named: self.path == Some(slot),
+        })
+    }
+
     /// The arbiter at the path, made if there is none.
     pub(super) fn open_arbiter(&mut self) -> Arbiter {
         if let Some(arbiter) = self.arbiter_path {
@@ -173,6 +223,17 @@ impl Kernel {
             tokens.given += 1;
         }
         u64::from(tokens.given)
+    }
+
+    /// Nobody has a token of this arbiter any more: it counts from the beginning. What will be given out is compared only
+    /// with what will be held, so this makes one state of many that differ in nothing else.
+    pub(super) fn forget_tokens(&mut self, arbiter: Arbiter) {
+        self.tokens[usize::from(arbiter.0)] = Tokens::default();
+    }
+
+    /// The arbiters that have come to be.
+    pub(super) fn arbiters(&self) -> impl Iterator<Item = Arbiter> + use<> {
+        (0..self.arbiters).map(Arbiter)
     }
 
     /// Notes a hold with this token, and says whether the token is larger than all before it.

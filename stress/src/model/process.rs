@@ -1,12 +1,25 @@
-//! A process of this crate: its machines, what it has open, and what the model knows of its hold.
+//! A task of a process of this crate: its machines, what it has open, and what the model knows of its hold.
+//!
+//! Most processes have one task. What several tasks of one process have in common is [`Shared`].
 
 use session_lock::protocol::{Acquire, Completion, Heal, Healed, Machine, Operation, Release, Step};
 
 use super::kernel::{Arbiter, Slot};
+use super::scenario::{Scenario, spend};
 
-/// One process and everything that its death would close.
+/// What the tasks of one process have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Shared {
+    /// The arbiter that its directory has open. `None`: the process does not run.
+    pub(super) arbiter: Option<Arbiter>,
+    /// The spare, while it is idle. It outlives a round.
+    pub(super) spare: Option<OpenClaim>,
+}
+
+/// One task and everything that it has open. A process of one task is its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Process {
+    role: Role,
     task: Task,
     /// What the kernel has done and the machine does not know yet.
     pub(super) pending: Option<Completion>,
@@ -16,8 +29,6 @@ pub(super) struct Process {
     pub(super) range: Range,
     /// The claim it has open for reading and writing.
     pub(super) claim: Option<OpenClaim>,
-    /// The spare, while it is idle. It outlives a round.
-    pub(super) spare: Option<OpenClaim>,
     /// The inode that its `O_PATH` descriptor keeps.
     pub(super) pin: Option<Slot>,
     /// The grace it waits for.
@@ -34,6 +45,14 @@ pub(super) struct Process {
     pub(super) exposed: bool,
 }
 
+/// What a process is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Role {
+    Application,
+    /// Acquires what it finds, releases it at once, and gives up where it would have to wait for somebody.
+    Sweeper,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Task {
     Acquire(Acquire),
@@ -41,7 +60,7 @@ pub(super) enum Task {
     Heal(Heal),
     Release(Release),
     Ended,
-    /// Not started yet, or killed.
+    /// Not begun yet, between two rounds without a turn, or killed.
     Absent,
 }
 
@@ -64,7 +83,7 @@ pub(super) struct OpenClaim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Spare {
     No,
-    /// The last look found it as it was made.
+    /// The last look found it at the path, or there was none yet.
     Intact,
     /// The last look did not: it is not kept.
     Touched,
@@ -83,20 +102,29 @@ pub(super) enum Milestone {
     Released,
 }
 
+/// What follows for a task from the end of its round.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is the only one of its process, and goes on.
+    Kept,
+    /// Any task of the process may be next.
+    PassedOn,
+}
+
 impl Process {
     /// One that has not started yet.
-    pub(super) fn new(rounds: u8) -> Self {
-        Self::idle(Task::Absent, Arbiter::default(), rounds)
+    pub(super) fn new(role: Role, rounds: u8) -> Self {
+        Self::idle(role, Task::Absent, Arbiter::default(), rounds)
     }
 
-    fn idle(task: Task, arbiter: Arbiter, rounds_left: u8) -> Self {
+    fn idle(role: Role, task: Task, arbiter: Arbiter, rounds_left: u8) -> Self {
         Self {
+            role,
             task,
             pending: None,
             arbiter,
             range: Range::Free,
             claim: None,
-            spare: None,
             pin: None,
             grace: None,
             rounds_left,
@@ -105,6 +133,10 @@ impl Process {
             void: false,
             exposed: false,
         }
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
     }
 
     pub(super) fn task(&self) -> Task {
@@ -116,8 +148,8 @@ impl Process {
         matches!(self.task, Task::Hold | Task::Heal(_))
     }
 
-    /// It has nothing left to do, or cannot do it.
-    pub(super) fn is_final(&self) -> bool {
+    /// It has no round left to begin, and is in none.
+    pub(super) fn is_over(&self) -> bool {
         match self.task {
             Task::Ended => true,
             Task::Absent => self.rounds_left == 0,
@@ -125,7 +157,21 @@ impl Process {
         }
     }
 
-    pub(super) fn is_alive(&self) -> bool {
+    /// It is in no round, and need not begin one. Where rounds are unbounded, one that has only begun to wait for the
+    /// arbiter is in none; a sweeper that has something left to do may find nothing to sweep.
+    pub(super) fn is_idle(&self) -> bool {
+        let unbounded = self.rounds_left == Scenario::UNBOUNDED;
+        let absent = self.task == Task::Absent && (unbounded || self.role == Role::Sweeper);
+        self.is_over() || absent || unbounded && self.is_fresh()
+    }
+
+    /// It has begun a round and has done nothing yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.task == Task::Acquire(Acquire::new()) && self.pending.is_none()
+    }
+
+    /// It runs a round, and so has the turn.
+    pub(super) fn is_busy(&self) -> bool {
         !matches!(self.task, Task::Ended | Task::Absent)
     }
 
@@ -153,11 +199,6 @@ impl Process {
         }
     }
 
-    /// The files that it has open for writing.
-    pub(super) fn files(&self) -> impl Iterator<Item = OpenClaim> {
-        self.claim.into_iter().chain(self.spare)
-    }
-
     /// The claim it has open.
     pub(super) fn open_slot(&self) -> Option<Slot> {
         self.claim.map(|claim| claim.slot)
@@ -167,8 +208,16 @@ impl Process {
         self.task = Task::Heal(Heal::new(self.token));
     }
 
+    /// What it has seen of its claim's path counts no longer: it has to look again.
+    pub(super) fn forget_look(&mut self) {
+        if let Some(claim) = &mut self.claim {
+            claim.seen_at_path = false;
+        }
+    }
+
     pub(super) fn begin_release(&mut self) {
         self.task = Task::Release(Release::new());
+        self.forget_look();
     }
 
     /// Its claim is what the path names, from here on.
@@ -180,7 +229,7 @@ impl Process {
     }
 
     /// Tells the machine how its operation ended, and what follows if that was its last one.
-    pub(super) fn resume(&mut self, completion: Completion) -> Option<Milestone> {
+    pub(super) fn resume(&mut self, completion: Completion, turn: Turn) -> Option<Milestone> {
         fn end<M: Machine>(machine: &mut M, completion: Completion) -> Option<M::Output> {
             machine.resume(completion);
             match machine.poll() {
@@ -205,30 +254,39 @@ impl Process {
             }
             Task::Release(machine) => {
                 end(machine, completion)?;
-                self.finish_round();
+                self.finish_round(turn);
                 Some(Milestone::Released)
             }
             task => unreachable!("{task:?} waits for no completion"),
         }
     }
 
-    fn finish_round(&mut self) {
-        debug_assert!(self.claim.is_none() && self.range == Range::Free, "a release gives everything back");
-        if self.rounds_left > 0 {
+    fn finish_round(&mut self, turn: Turn) {
+        assert!(self.claim.is_none() && self.range == Range::Free, "a release gives everything back");
+        if self.rounds_left == 0 {
+            *self = Self::idle(self.role, Task::Ended, self.arbiter, 0);
+        } else if turn == Turn::Kept && self.role == Role::Application {
             self.start(self.arbiter);
         } else {
-            *self = Self { spare: self.spare, ..Self::idle(Task::Ended, self.arbiter, 0) };
+            self.leave();
         }
     }
 
-    /// SIGKILL: the kernel closes everything.
-    pub(super) fn kill(&mut self) {
-        *self = Self::idle(Task::Absent, Arbiter::default(), self.rounds_left);
+    /// The round is over: by SIGKILL, or because it was given up. Everything is closed.
+    pub(super) fn leave(&mut self) {
+        *self = Self::idle(self.role, Task::Absent, Arbiter::default(), self.rounds_left);
+    }
+
+    /// As [`leave`](Self::leave), on a kernel that forgets to unlock the range. It does not start again.
+    pub(super) fn leave_range_locked(&mut self) {
+        let (arbiter, range) = (self.arbiter, self.range);
+        *self = Self { range, ..Self::idle(self.role, Task::Absent, arbiter, 0) };
     }
 
     /// Begins the next round, with this arbiter open.
     pub(super) fn start(&mut self, arbiter: Arbiter) {
-        let acquire = Task::Acquire(Acquire::new());
-        *self = Self { spare: self.spare, ..Self::idle(acquire, arbiter, self.rounds_left - 1) };
+        let mut rounds_left = self.rounds_left;
+        spend(&mut rounds_left);
+        *self = Self::idle(self.role, Task::Acquire(Acquire::new()), arbiter, rounds_left);
     }
 }

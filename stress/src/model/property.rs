@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use super::ablation::Ablation;
+use super::peer::Position;
+use super::process::Task;
+use super::scenario::Scenario;
 use super::world::World;
 
 /// A promise of the lock, as the search checks it.
@@ -11,24 +15,47 @@ use super::world::World;
 /// file was removed by the unlink of somebody whose own claim the operator had deleted before: an older peer unlinks
 /// whatever the path names, and a release has a moment between its check and its unlink.
 ///
+/// What a *thief*, an older peer that judges by pid, takes from the path because it finds the owner dead counts as deleted
+/// by the operator: the thief does not ask again. A hold of a thief that renames its claim into place is void, too, if a
+/// takeover's probe came before the thief had opened the claim: only an open file tells of its owner. So where thieves
+/// are about, by pair of kinds (an *ideal* peer takes nothing over):
+///
+/// | | this crate | ideal | thief |
+/// |---|---|---|---|
+/// | this crate | exclusive | unless a thief took the claim of one | unless a thief took the claim of one, or renamed its own |
+/// | ideal | | unless a thief took the claim of one | unless a thief took the claim of one |
+/// | thief | | | unless a thief took the claim of one |
+///
 /// *exposed*: a hold that was void while the state directory in which it was taken was gone too. Nothing of it
 /// is left anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Property {
-    /// Two processes of this crate never hold at once. Except: one of the holds has been exposed.
+    /// Two processes of this crate, or of a lock that stands in its place, never hold at once. Except: one of the holds of
+    /// this crate has been exposed.
     ExclusionNewNew,
     /// A process of this crate and an older peer never hold at once. Except: one of the holds is void.
     ExclusionNewOlder,
     /// Two older peers never hold at once. Except: one of the holds is void.
     ExclusionOlderOlder,
-    /// A release of this crate removes no file but its own claim. Except: the operator deleted that claim between
-    /// the release's check and its unlink.
+    /// A release of this crate, or a withdrawal, removes no file but its own claim. Except: the operator deleted that claim
+    /// between the check and the unlink; and even then it is no claim of a process of this crate that has the same arbiter.
     ReleaseRemovesOwn,
     /// An acquisition's fencing token is larger than that of every acquisition before it, while the state directory
     /// lives.
     TokensGrow,
-    /// As long as a process of this crate has something left to do, somebody can move.
-    NoDeadlock,
+    /// From every state that can be reached, everybody can still finish, without a further fault: there is a way on to a
+    /// state in which each process of this crate has ended or is between two rounds, and nobody is in the middle of
+    /// anything. That it is gone is up to whoever schedules. Checked after the search, over all its states.
+    ///
+    /// Older peers that wait for the name need not get it: they never steal, so a dead owner's claim stops them until a
+    /// process of this crate comes along.
+    CanFinish,
+    /// A holder is never told that all is well when it is not, and never left alone with it: no heal ends as *intact* and no
+    /// release removes a file as its own unless its look at the path found its own file there; and while the path of a hold
+    /// names no file or another one, and its holder does not know, a heal is running or can begin.
+    ///
+    /// Between the look and what follows from it, the claim may be deleted: the next heal, or the release, tells.
+    HolderKnows,
 }
 
 impl Property {
@@ -39,7 +66,8 @@ impl Property {
         Self::ExclusionOlderOlder,
         Self::ReleaseRemovesOwn,
         Self::TokensGrow,
-        Self::NoDeadlock,
+        Self::HolderKnows,
+        Self::CanFinish,
     ];
 
     /// Its name, the same in code, tests and documents.
@@ -51,8 +79,21 @@ impl Property {
             Self::ExclusionOlderOlder => "ExclusionOlderOlder",
             Self::ReleaseRemovesOwn => "ReleaseRemovesOwn",
             Self::TokensGrow => "TokensGrow",
-            Self::NoDeadlock => "NoDeadlock",
+            Self::CanFinish => "CanFinish",
+            Self::HolderKnows => "HolderKnows",
         }
+    }
+
+    /// The property of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|property| property.name() == name)
+    }
+
+    /// A list of it alone.
+    pub(super) fn alone(self) -> &'static [Self] {
+        let at = Self::ALL.iter().position(|property| *property == self);
+        at.map_or(&[], |at| &Self::ALL[at..=at])
     }
 
     /// Whether it says that two do not hold at once.
@@ -70,14 +111,23 @@ impl fmt::Display for Property {
 
 /// The exclusions that two holders in this state break.
 pub(super) fn broken_exclusions(world: &World) -> impl Iterator<Item = Property> {
+    let holding = |position| world.older.iter().filter(move |peer| peer.position == position && peer.is_holding());
     let unexposed = world.processes.iter().filter(|p| p.is_holding() && !p.exposed).count();
     let guarded = world.processes.iter().filter(|p| p.is_holding() && !p.void).count();
-    let older = world.older.iter().filter(|peer| peer.is_holding() && !peer.void).count();
+    let older = holding(Position::Beside).filter(|peer| !peer.void).count();
+    let in_place = holding(Position::InPlace).count();
     [
-        (Property::ExclusionNewNew, unexposed > 1),
+        (Property::ExclusionNewNew, unexposed + in_place > 1),
         (Property::ExclusionNewOlder, guarded > 0 && older > 0),
         (Property::ExclusionOlderOlder, older > 1),
     ]
     .into_iter()
     .filter_map(|(property, broken)| broken.then_some(property))
+}
+
+/// Whether somebody holds a claim that is not at the path, does not know it, and has no way to learn of it.
+pub(super) fn broken_knowledge(world: &World, scenario: &Scenario) -> Option<Property> {
+    let mut holders = world.processes.iter().filter(|process| process.task() == Task::Hold && process.may_heal());
+    let deaf = holders.any(|process| process.open_slot() != world.kernel.path) && scenario.lacks(Ablation::Heal);
+    deaf.then_some(Property::HolderKnows)
 }

@@ -1,81 +1,69 @@
 //! Who takes part in a search and what may go wrong.
 
+use super::ablation::Ablation;
+use super::peer::Part;
 use super::property::Property;
-
-/// Something of the protocol that is left out. The machines have no switches: it is the simulated kernel that says
-/// yes where the real one would not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ablation {
-    /// The arbiter's range is granted to everybody.
-    ArbiterLock,
-    /// The look at the arbiter's path finds the open arbiter.
-    ArbiterCheck,
-    /// The claim's own lock is granted to everybody.
-    ClaimLock,
-    /// The probe finds no writer.
-    Probe,
-    /// The grace is over at once.
-    Grace,
-    /// A pin does not keep an inode's number from reuse.
-    Pin,
-    /// The look at the path after a takeover's write finds one's own claim.
-    PathCheck,
-    /// The look at the path before a release's unlink finds one's own claim.
-    ReleaseCheck,
-    /// A token is the one before it again.
-    Token,
-    /// A new claim is published without its lock; a takeover still takes it. Breaks nothing in this model: its
-    /// writer is seen by the probe, and no grace for it can have passed before.
-    PublishLock,
-}
-
-impl Ablation {
-    /// All of them.
-    pub const ALL: &'static [Self] = &[
-        Self::ArbiterLock,
-        Self::ArbiterCheck,
-        Self::ClaimLock,
-        Self::Probe,
-        Self::Grace,
-        Self::Pin,
-        Self::PathCheck,
-        Self::ReleaseCheck,
-        Self::Token,
-        Self::PublishLock,
-    ];
-}
 
 /// Who takes part and what may go wrong: the bounds of one search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scenario {
     /// What it is called in reports.
     pub name: &'static str,
-    /// Processes of this crate: at most [`Scenario::MAX_PROCESSES`].
+    /// Processes of this crate: at most [`Scenario::MAX_PROCESSES`], sweepers not among them.
     pub processes: u8,
-    /// How often each of them acquires; a crash ends the round.
+    /// How many tasks the first of them has, which take turns. The others have one. At least 1, at most
+    /// [`Scenario::MAX_TASKS`].
+    pub tasks: u8,
+    /// Processes of this crate that only sweep: at most [`Scenario::MAX_SWEEPERS`].
+    pub sweepers: u8,
+    /// How often each task acquires; a crash or a cancelled acquire ends the round. May be [`Scenario::UNBOUNDED`].
     pub rounds: u8,
     /// Ideal older peers: create with `O_EXCL`, keep it open while holding, close, unlink. At most
     /// [`Scenario::MAX_OLDER`].
     pub older: u8,
-    /// How often each of them acquires.
+    /// How often each of them acquires. May be [`Scenario::UNBOUNDED`].
     pub older_rounds: u8,
+    /// Other peers: with the ideal ones at most [`Scenario::MAX_OLDER`].
+    pub parts: &'static [Part],
+    /// Who opens the claim for reading and closes it again, as often as they like. At most [`Scenario::MAX_READERS`].
+    pub readers: u8,
     /// Whether a process keeps a spare claim between its rounds, from its first claim on.
     pub spares: bool,
     /// What is there at the beginning.
     pub leftover: Leftover,
-    /// How often the operator deletes the claim.
+    /// How often the operator deletes the claim. May be [`Scenario::UNBOUNDED`].
     pub claim_deletions: u8,
     /// How often somebody deletes the state directory, which takes the arbiter and the spares' names, one after the other.
     /// At most [`Scenario::MAX_ARBITERS`] - 1.
     pub state_directory_deletions: u8,
     /// How many SIGKILLs hit processes of this crate or older peers. At most [`Scenario::MAX_CRASHES`].
     pub crashes: u8,
+    /// How many acquires are cancelled, or fail, between two of their operations. May be [`Scenario::UNBOUNDED`].
+    pub cancellations: u8,
+    /// How many opens and probes have no answer (`EAGAIN`, `EACCES`). May be [`Scenario::UNBOUNDED`].
+    pub refusals: u8,
+    /// When a process learns of a result.
+    pub learning: Learning,
     /// What is left out of the protocol, if anything.
     pub ablation: Option<Ablation>,
     /// What is checked.
     pub properties: &'static [Property],
     /// The search gives up, without a verdict, when it would have to remember more states than this.
     pub state_bound: usize,
+}
+
+/// When a process learns what a system call gave back.
+///
+/// What a machine does next does not depend on when it learns of a result that nobody else sees, so both find the same
+/// violations: whoever acts in between could as well act after. That a hold begins, and that a turn is passed on, is
+/// seen by others, and is a move of its own in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Learning {
+    /// In a move of its own, always.
+    Later,
+    /// With the call, where nobody could tell the difference: fewer states by an order of magnitude. Tokens that nobody has
+    /// any more are forgotten, and inodes have no numbers.
+    AtOnce,
 }
 
 /// What is at the claim's path when a search begins.
@@ -88,8 +76,16 @@ pub enum Leftover {
 }
 
 impl Scenario {
+    /// Where something may happen any number of times.
+    pub const UNBOUNDED: u8 = u8::MAX;
     /// The most processes of this crate that one scenario can have.
     pub const MAX_PROCESSES: u8 = 4;
+    /// The most tasks that its first process can have.
+    pub const MAX_TASKS: u8 = 3;
+    /// The most sweepers that one scenario can have.
+    pub const MAX_SWEEPERS: u8 = 2;
+    /// The most readers that one scenario can have.
+    pub const MAX_READERS: u8 = 2;
     /// The most older peers that one scenario can have.
     pub const MAX_OLDER: u8 = 4;
     /// The most arbiters that can come to be in one scenario.
@@ -104,14 +100,21 @@ impl Scenario {
         Self {
             name: "minimal",
             processes: 2,
+            tasks: 1,
+            sweepers: 0,
             rounds: 2,
             older: 1,
             older_rounds: 2,
+            parts: &[],
+            readers: 0,
             spares: true,
             leftover: Leftover::None,
             claim_deletions: 1,
             state_directory_deletions: 0,
             crashes: 1,
+            cancellations: 0,
+            refusals: 0,
+            learning: Learning::Later,
             ablation: None,
             properties: Property::ALL,
             state_bound: 20_000_000,
@@ -145,19 +148,6 @@ impl Scenario {
         }
     }
 
-    /// The smallest scenario known in which leaving this out breaks a property, if it does. The complete protocol
-    /// holds in the same one.
-    #[must_use]
-    pub const fn exposing(ablation: Ablation) -> Self {
-        let scenario = match ablation {
-            Ablation::ClaimLock => Self { older: 1, older_rounds: 1, crashes: 0, ..Self::two_arbiters() },
-            Ablation::PublishLock => Self::two_arbiters(),
-            Ablation::ArbiterCheck => Self::both_deleted(),
-            _ => Self::minimal(),
-        };
-        Self { rounds: 1, ablation: Some(ablation), ..scenario }
-    }
-
     /// The same scenario with the complete protocol.
     #[must_use]
     pub const fn complete(self) -> Self {
@@ -170,8 +160,29 @@ impl Scenario {
         Self { spares: false, ..self }
     }
 
+    /// # Panics
+    ///
+    /// If it exceeds the model's bounds.
+    pub(super) fn check(&self) {
+        let within = self.processes <= Self::MAX_PROCESSES
+            && (1..=Self::MAX_TASKS).contains(&self.tasks)
+            && self.sweepers <= Self::MAX_SWEEPERS
+            && usize::from(self.older) + self.parts.len() <= usize::from(Self::MAX_OLDER)
+            && self.readers <= Self::MAX_READERS
+            && self.state_directory_deletions < Self::MAX_ARBITERS
+            && self.crashes <= Self::MAX_CRASHES;
+        assert!(within, "the scenario is within the model's bounds");
+    }
+
     /// Whether this is left out.
     pub(super) fn lacks(&self, ablation: Ablation) -> bool {
         self.ablation == Some(ablation)
+    }
+}
+
+/// One less of what is bounded.
+pub(super) fn spend(budget: &mut u8) {
+    if *budget != Scenario::UNBOUNDED {
+        *budget -= 1;
     }
 }

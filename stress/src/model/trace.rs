@@ -5,10 +5,10 @@ use std::fmt;
 use session_lock::protocol::{Completion, Operation, Standing};
 
 use super::kernel::Slot;
-use super::older::Phase;
-use super::process::{Process, Task};
+use super::peer;
+use super::process::{Process, Role, Task};
 use super::property::Property;
-use super::scenario::Scenario;
+use super::scenario::{Learning, Scenario};
 use super::world::{Move, World};
 
 /// The shortest way to break a property.
@@ -24,32 +24,48 @@ pub struct Counterexample {
     pub holders: Vec<String>,
     /// How many moves it takes; a system call and its caller's learning of the result are two.
     pub moves: usize,
+    /// These.
+    pub(super) played: Vec<Move>,
 }
 
 /// One line of a counterexample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// A process of this crate (`A`, `B`), an older peer (`older 1`), or somebody from outside.
+    /// A process of this crate (`A`, `B`), an older peer (`older 1`), one in this crate's place (`peer 1`), or somebody
+    /// from outside.
     pub actor: String,
     /// What it does and what comes of it.
     pub what: String,
 }
 
 impl Counterexample {
-    /// Plays these moves from the beginning and writes down what happens.
+    /// Plays these moves from the beginning and writes down what happens. Every result is learnt in a move of its own,
+    /// whatever the scenario says.
     pub(super) fn play(scenario: &Scenario, property: Property, moves: &[Move]) -> Self {
-        let mut world = World::new(scenario);
+        let later = Scenario { learning: Learning::Later, ..*scenario };
+        let mut world = World::new(&later);
         let mut lines = Vec::new();
-        for action in moves {
+        let mut played = Vec::new();
+        let mut step = |world: &mut World, action: Move| {
             let before = world.clone();
-            world.act(*action, scenario);
-            lines.extend(describe(&before, *action, &world));
+            let broken = world.act(action, &later);
+            lines.extend(describe(&before, action, world));
+            played.push(action);
+            broken
+        };
+        for action in moves {
+            let broken = step(&mut world, *action);
+            if let (None, Some(who), Learning::AtOnce) = (broken, action.machine(), scenario.learning)
+                && world.may_learn(usize::from(who))
+            {
+                step(&mut world, Move::Resume(who));
+            }
         }
-        let processes = (0..).zip(&world.processes).filter(|(_, process)| process.is_holding());
+        let processes = (0..).zip(&world.processes).filter(|(_, process): &(usize, _)| process.is_holding());
         let older = (0..).zip(&world.older).filter(|(_, peer)| peer.is_holding());
         let holders =
-            processes.map(|(number, _)| process_name(number)).chain(older.map(|(number, _)| older_name(number)));
-        Self { scenario: scenario.name, property, lines, holders: holders.collect(), moves: moves.len() }
+            processes.map(|(who, _)| world.name(who)).chain(older.map(|(number, _)| peer::name(&world, number)));
+        Self { scenario: scenario.name, property, lines, holders: holders.collect(), moves: played.len(), played }
     }
 }
 
@@ -63,16 +79,21 @@ impl fmt::Display for Counterexample {
     }
 }
 
-fn process_name(number: u8) -> String {
-    char::from(b'A' + number).to_string()
-}
-
-fn older_name(number: u8) -> String {
-    format!("older {}", number + 1)
+impl World {
+    /// `A`, or `A.2` where the process has several tasks, or `sweeper 1`.
+    fn name(&self, who: usize) -> String {
+        let sweeps = |who: usize| self.processes[who].role() == Role::Sweeper;
+        if sweeps(who) {
+            return format!("sweeper {}", (0..=who).filter(|who| sweeps(*who)).count());
+        }
+        let letter = ('A'..).nth(self.home(who)).expect("there are few processes");
+        let tasks = self.siblings(who);
+        if tasks.len() == 1 { letter.to_string() } else { format!("{letter}.{}", who - tasks.start + 1) }
+    }
 }
 
 fn describe(before: &World, action: Move, after: &World) -> Option<Line> {
-    let process = |number: u8, what| Some(Line { actor: process_name(number), what });
+    let process = |number: u8, what| Some(Line { actor: before.name(usize::from(number)), what });
     let outside = |actor: &str, what: &str| Some(Line { actor: actor.to_owned(), what: what.to_owned() });
     match action {
         Move::Operate(number) | Move::Heal(number) | Move::Release(number) => {
@@ -85,18 +106,40 @@ fn describe(before: &World, action: Move, after: &World) -> Option<Line> {
         }
         Move::Wake(number) => process(number, "poll(inotify) -> woken".to_owned()),
         Move::Elapse(number) => process(number, "poll(inotify) -> the grace is over".to_owned()),
+        Move::Refuse(number) => process(number, refused(&before.processes[usize::from(number)])),
+        Move::Cancel(number) => process(number, "gives up: closes everything and unlocks the range".to_owned()),
         Move::Kill(number) => process(number, "SIGKILL".to_owned()),
-        Move::Start(number) => {
-            process(number, format!("starts: openat(arbiter) -> {}", after.processes[usize::from(number)].arbiter))
-        }
-        Move::Older(number) => {
-            Some(Line { actor: older_name(number), what: older_call(before, after, usize::from(number)) })
-        }
-        Move::KillOlder(number) => Some(Line { actor: older_name(number), what: "SIGKILL".to_owned() }),
+        Move::Start(number) => process(number, begun(before, after, usize::from(number))),
+        Move::Read(number) => outside(&format!("reader {}", number + 1), &read(before, after, usize::from(number))),
+        Move::Older(number) => peer::line(before, after, number),
+        Move::KillOlder(number) => outside(&peer::name(before, number), "SIGKILL"),
         Move::DeleteClaim => outside("operator", &unlinked(before)),
         Move::DeleteArbiter => outside("somebody", "rm -r .session-lock: the arbiter"),
         Move::DeleteSpares => outside("somebody", "rm -r .session-lock: the spares' names"),
         Move::Sweep => outside("somebody", "unlink(spare) of the dead"),
+    }
+}
+
+fn begun(before: &World, after: &World, who: usize) -> String {
+    let arbiter = after.processes[who].arbiter;
+    match before.shared[before.home(who)].arbiter {
+        None => format!("starts: openat(arbiter) -> {arbiter}"),
+        Some(_) => "begins with the turn".to_owned(),
+    }
+}
+
+fn refused(process: &Process) -> String {
+    let call = match process.operation() {
+        Some(Operation::OpenClaim) => "openat(claim)",
+        _ => "openat(claim), fcntl(F_SETLEASE)",
+    };
+    format!("{call} -> no answer")
+}
+
+fn read(before: &World, after: &World, who: usize) -> String {
+    match (before.readers[who], after.readers[who]) {
+        (None, Some(slot)) => format!("openat(claim, O_RDONLY) -> {slot}"),
+        (slot, _) => format!("close({})", slot.map_or_else(String::new, |slot| slot.to_string())),
     }
 }
 
@@ -105,7 +148,7 @@ fn progress(before: &Process, after: &Process) -> Option<String> {
     match (before.task(), after.task()) {
         (Task::Acquire(_), Task::Hold) => Some(format!("HOLDS with token {}", after.token)),
         (Task::Heal(_), Task::Hold) if !after.may_heal() => Some("knows that its claim is lost".to_owned()),
-        (Task::Release(_), Task::Acquire(_) | Task::Ended) => Some("has released".to_owned()),
+        (Task::Release(_), Task::Acquire(_) | Task::Ended | Task::Absent) => Some("has released".to_owned()),
         _ => None,
     }
 }
@@ -117,6 +160,7 @@ fn system_call(before: &World, after: &World, who: usize, action: Move) -> Strin
         _ => old.operation(),
     };
     let Some(operation) = operation else { return String::new() };
+    let spare = |world: &World| world.shared[world.home(who)].spare;
     let slot = |slot: Option<Slot>| slot.map_or_else(|| "nothing".to_owned(), |slot| slot.to_string());
     let (open, arbiter, path) = (slot(old.open_slot()), old.arbiter, slot(after.kernel.path));
     let call = match operation {
@@ -124,7 +168,7 @@ fn system_call(before: &World, after: &World, who: usize, action: Move) -> Strin
         Operation::TakeToken => format!("append({arbiter})"),
         Operation::CheckArbiter => "stat(arbiter)".to_owned(),
         Operation::ReopenArbiter => return format!("close({arbiter}), openat(arbiter) -> {}", new.arbiter),
-        Operation::PublishClaim { .. } if old.spare.is_some_and(|spare| Some(spare.slot) == after.kernel.path) => {
+        Operation::PublishClaim { .. } if spare(before).is_some_and(|spare| Some(spare.slot) == after.kernel.path) => {
             "linkat(the spare, claim)".to_owned()
         }
         Operation::PublishClaim { .. } => "linkat(O_TMPFILE, claim)".to_owned(),
@@ -132,7 +176,7 @@ fn system_call(before: &World, after: &World, who: usize, action: Move) -> Strin
         Operation::LockClaim => format!("fcntl({open}, F_OFD_SETLK)"),
         Operation::ReadClaim => format!("pread({open})"),
         Operation::PinClaim => "openat(claim, O_PATH)".to_owned(),
-        Operation::CloseClaim if new.spare.is_some() && old.spare.is_none() => {
+        Operation::CloseClaim if spare(after).is_some() && spare(before).is_none() => {
             return format!("keeps {open} as its spare");
         }
         Operation::CloseClaim => format!("close({open})"),
@@ -176,18 +220,7 @@ fn result(operation: Operation, completion: Completion, path: &str) -> String {
     fixed.to_owned()
 }
 
-fn older_call(before: &World, after: &World, who: usize) -> String {
-    let open = before.older[who].open.map_or_else(String::new, |slot| slot.to_string());
-    let created = after.older[who].open.map_or_else(String::new, |slot| slot.to_string());
-    match before.older[who].phase {
-        Phase::Idle => format!("openat(claim, O_CREAT|O_EXCL) -> {created}, HOLDS"),
-        Phase::Created => format!("write({open}, older payload)"),
-        Phase::Holding => format!("releases: close({open})"),
-        Phase::Closed => unlinked(before),
-    }
-}
-
-fn unlinked(before: &World) -> String {
+pub(super) fn unlinked(before: &World) -> String {
     before
         .kernel
         .path

@@ -1,30 +1,39 @@
-//! One state of the search: the kernel, the actors and what is left of the faults.
+//! One state of the search: the kernel, the actors and what is left of the faults. What a move does to it.
 
-use session_lock::protocol::{Completion, Operation};
+use session_lock::protocol::{Completion, Healed, Operation};
 
-use super::fingerprint;
-use super::kernel::{Arbiter, Content, Grown, Kernel, Slots};
-use super::older::{Older, Phase};
-use super::process::{Grace, Milestone, Process, Range, Task};
-use super::property::{Property, broken_exclusions};
-use super::scenario::{Ablation, Leftover, Scenario};
+use super::ablation::Ablation;
+use super::kernel::{Content, Grown, Kernel, Slot, Slots};
+use super::peer::{Part, Peer};
+use super::process::{Grace, Milestone, Process, Range, Role, Shared, Task, Turn};
+use super::property::{Property, broken_exclusions, broken_knowledge};
+use super::scenario::{Learning, Leftover, Scenario, spend};
 
 /// One state.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct World {
     pub(super) kernel: Kernel,
+    /// The tasks: those of the first process first.
     pub(super) processes: Vec<Process>,
-    pub(super) older: Vec<Older>,
-    faults: Faults,
+    /// What the tasks of each process have in common.
+    pub(super) shared: Vec<Shared>,
+    /// How many tasks the first process has.
+    pub(super) tasks: usize,
+    pub(super) older: Vec<Peer>,
+    /// Which file each reader has open.
+    pub(super) readers: Vec<Option<Slot>>,
+    pub(super) faults: Faults,
 }
 
 /// What may still go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Faults {
-    claim_deletions: u8,
-    arbiter_deletions: u8,
-    spares_deletions: u8,
-    crashes: u8,
+pub(super) struct Faults {
+    pub(super) claim_deletions: u8,
+    pub(super) arbiter_deletions: u8,
+    pub(super) spares_deletions: u8,
+    pub(super) crashes: u8,
+    pub(super) cancellations: u8,
+    pub(super) refusals: u8,
 }
 
 /// One thing that can happen next. The number says to whom.
@@ -42,14 +51,20 @@ pub(super) enum Move {
     Heal(u8),
     /// A holder begins to release.
     Release(u8),
-    /// SIGKILL hits a process.
+    /// The kernel does not tell: the operation has no effect and no answer.
+    Refuse(u8),
+    /// The acquire is cancelled, or fails, between two operations; a sweeper gives it up.
+    Cancel(u8),
+    /// SIGKILL hits the process of this task.
     Kill(u8),
-    /// A process starts and opens the arbiter, at first or in a dead one's place.
+    /// A task begins a round with the turn, and starts its process if that does not run: at first, or in a dead one's place.
     Start(u8),
-    /// An older peer takes its next step.
+    /// A peer takes its next step, or learns of its last one's answer.
     Older(u8),
-    /// SIGKILL hits an older peer, which is replaced by another.
+    /// SIGKILL hits a peer, and with it all tasks of its process.
     KillOlder(u8),
+    /// A reader opens the claim, or closes what it has open.
+    Read(u8),
     /// The operator deletes the claim.
     DeleteClaim,
     /// Somebody deletes the state directory and gets to the arbiter.
@@ -60,169 +75,169 @@ pub(super) enum Move {
     Sweep,
 }
 
+impl Move {
+    /// Whose machine moves with it.
+    pub(super) fn machine(self) -> Option<u8> {
+        match self {
+            Self::Operate(number) | Self::Heal(number) | Self::Release(number) | Self::Refuse(number) => Some(number),
+            _ => None,
+        }
+    }
+}
+
 /// On whose account a file loses its name. See [`Property`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Account {
     Operator,
+    /// A peer that judges by pid and steals.
+    Thief,
     Peer,
 }
 
 impl World {
     /// The beginning: the state directory is there, and nobody has started.
     pub(super) fn new(scenario: &Scenario) -> Self {
-        assert!(
-            scenario.processes <= Scenario::MAX_PROCESSES
-                && scenario.older <= Scenario::MAX_OLDER
-                && scenario.state_directory_deletions < Scenario::MAX_ARBITERS
-                && scenario.crashes <= Scenario::MAX_CRASHES,
-            "the scenario is within the model's bounds"
-        );
+        scenario.check();
         let mut kernel = Kernel::new();
         if scenario.leftover == Leftover::Foreign {
             kernel.create(Content::Foreign);
         }
+        let ideal = std::iter::repeat_n(Part::ideal(scenario.older_rounds), usize::from(scenario.older));
+        let tasks = usize::from(scenario.tasks);
+        let (applications, sweepers) = (usize::from(scenario.processes), usize::from(scenario.sweepers));
+        let application = Process::new(Role::Application, scenario.rounds);
+        let mut processes = vec![application; if applications == 0 { 0 } else { applications + tasks - 1 }];
+        processes.resize(processes.len() + sweepers, Process::new(Role::Sweeper, scenario.rounds));
         Self {
             kernel,
-            processes: vec![Process::new(scenario.rounds); usize::from(scenario.processes)],
-            older: vec![Older::new(scenario.older_rounds); usize::from(scenario.older)],
+            processes,
+            shared: vec![Shared::default(); applications + sweepers],
+            tasks,
+            older: ideal.chain(scenario.parts.iter().copied()).map(Peer::new).collect(),
+            readers: vec![None; usize::from(scenario.readers)],
             faults: Faults {
                 claim_deletions: scenario.claim_deletions,
                 arbiter_deletions: scenario.state_directory_deletions,
                 spares_deletions: scenario.state_directory_deletions,
                 crashes: scenario.crashes,
+                cancellations: scenario.cancellations,
+                refusals: scenario.refusals,
             },
         }
     }
 
-    /// How the search recognises this state, or one that differs in nothing but the order of the processes.
-    pub(super) fn fingerprint(&self) -> u128 {
-        fingerprint::of_symmetric(&(&self.kernel, &self.older, &self.faults), &self.processes)
-    }
-
-    /// Everybody has done everything, except for older peers that wait for the name: they never steal, so a dead
-    /// owner's claim stops them until a process of this crate comes along.
-    pub(super) fn is_final(&self) -> bool {
-        self.processes.iter().all(Process::is_final) && self.older.iter().all(|peer| peer.phase == Phase::Idle)
-    }
-
-    /// Everything that can happen next.
-    pub(super) fn moves(&self, scenario: &Scenario, moves: &mut Vec<Move>) {
-        moves.clear();
-        for (number, process) in (0..).zip(&self.processes) {
-            self.process_moves(number, process, scenario, moves);
-            if process.is_alive() && self.faults.crashes > 0 {
-                moves.push(Move::Kill(number));
-            }
-        }
-        for (number, peer) in (0..).zip(&self.older) {
-            let waits = peer.phase == Phase::Idle && (self.kernel.path.is_some() || peer.is_final());
-            if !waits {
-                moves.push(Move::Older(number));
-            }
-            if peer.phase != Phase::Idle && self.faults.crashes > 0 {
-                moves.push(Move::KillOlder(number));
-            }
-        }
-        if self.faults.claim_deletions > 0 && self.kernel.path.is_some() {
-            moves.push(Move::DeleteClaim);
-        }
-        if self.faults.arbiter_deletions > 0 && self.kernel.arbiter_path.is_some() {
-            moves.push(Move::DeleteArbiter);
-        }
-        if self.faults.spares_deletions > 0 && !self.kernel.kept.is_empty() {
-            moves.push(Move::DeleteSpares);
-        }
-        if !self.swept().is_empty() {
-            moves.push(Move::Sweep);
-        }
-    }
-
-    fn process_moves(&self, number: u8, process: &Process, scenario: &Scenario, moves: &mut Vec<Move>) {
-        if process.pending.is_some() {
-            moves.push(Move::Resume(number));
-            return;
-        }
-        match process.operation() {
-            Some(Operation::LockArbiter)
-                if !scenario.lacks(Ablation::ArbiterLock) && self.range_is_locked(process.arbiter) => {}
-            Some(Operation::AwaitClaim(_)) => moves.push(Move::Wake(number)),
-            Some(Operation::AwaitGrace) => match process.grace {
-                None => moves.push(Move::Operate(number)),
-                Some(Grace(0)) => moves.extend([Move::Wake(number), Move::Elapse(number)]),
-                Some(_) => moves.push(Move::Wake(number)),
-            },
-            Some(_) => moves.push(Move::Operate(number)),
-            None if process.task() == Task::Hold => {
-                moves.push(Move::Release(number));
-                if process.may_heal() {
-                    moves.push(Move::Heal(number));
-                }
-            }
-            None if process.task() == Task::Absent && !process.is_final() => moves.push(Move::Start(number)),
-            None => {}
-        }
-    }
-
-    /// The spares that nobody has locked. Also one that is the claim: between the sweeper's look at its links and its
-    /// lock, its owner can have named it and died.
-    fn swept(&self) -> Slots {
-        let files = self.processes.iter().flat_map(Process::files);
-        self.kernel.kept.minus(files.filter(|file| file.locked).map(|file| file.slot).collect())
-    }
-
-    fn range_is_locked(&self, arbiter: Arbiter) -> bool {
-        self.processes.iter().any(|process| process.arbiter == arbiter && process.range == Range::Locked)
+    /// The memory that it takes beyond its own size, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.processes)
+            + size_of_val(&*self.shared)
+            + size_of_val(&*self.older)
+            + size_of_val(&*self.readers)
     }
 
     /// Makes a move and says which checked property that broke, if any.
     pub(super) fn act(&mut self, action: Move, scenario: &Scenario) -> Option<Property> {
-        let mut broken = None;
-        match action {
-            Move::Operate(number) => broken = self.operate_next(usize::from(number), scenario),
+        let broken = match action {
+            Move::Operate(number) => self.operate_next(usize::from(number), scenario),
             Move::Heal(number) => {
                 self.processes[usize::from(number)].begin_heal();
-                broken = self.operate_next(usize::from(number), scenario);
+                self.operate_next(usize::from(number), scenario)
             }
             Move::Release(number) => {
-                self.processes[usize::from(number)].begin_release();
-                broken = self.operate_next(usize::from(number), scenario);
+                self.begin_release(usize::from(number), scenario);
+                self.operate_next(usize::from(number), scenario)
             }
             Move::Resume(number) => {
                 let pending = self.processes[usize::from(number)].pending.take();
-                broken = self.resume(usize::from(number), pending.expect("a resume follows an operation"));
+                self.resume(usize::from(number), pending.expect("a resume follows an operation"))
             }
-            Move::Wake(number) => broken = self.end_wait(usize::from(number), Completion::Woken),
-            Move::Elapse(number) => broken = self.end_wait(usize::from(number), Completion::GraceElapsed),
-            Move::Kill(number) => {
-                self.faults.crashes -= 1;
-                self.processes[usize::from(number)].kill();
+            Move::Wake(number) => self.end_wait(usize::from(number), Completion::Woken),
+            Move::Elapse(number) => self.end_wait(usize::from(number), Completion::GraceElapsed),
+            Move::Refuse(number) => {
+                spend(&mut self.faults.refusals);
+                self.processes[usize::from(number)].pending = Some(Completion::Unknown);
+                self.learn(usize::from(number), scenario)
             }
-            Move::Start(number) => {
-                let arbiter = self.kernel.open_arbiter();
-                self.processes[usize::from(number)].start(arbiter);
+            _ => {
+                self.act_outside(action, scenario);
+                None
             }
+        };
+        self.settle(scenario);
+        let checked = |property: &Property| scenario.properties.contains(property);
+        broken.into_iter().chain(broken_exclusions(self)).chain(broken_knowledge(self, scenario)).find(checked)
+    }
+
+    /// What nobody's machine asks for.
+    fn act_outside(&mut self, action: Move, scenario: &Scenario) {
+        match action {
+            Move::Cancel(number) => self.cancel(usize::from(number)),
+            Move::Kill(number) => self.kill(usize::from(number), scenario),
+            Move::Start(number) => self.start(usize::from(number)),
             Move::Older(number) => self.step_older(usize::from(number)),
             Move::KillOlder(number) => {
-                self.faults.crashes -= 1;
-                self.move_on(usize::from(number));
+                spend(&mut self.faults.crashes);
+                self.kill_older(usize::from(number));
+            }
+            Move::Read(number) => {
+                let reader = &mut self.readers[usize::from(number)];
+                *reader = if reader.is_some() { None } else { self.kernel.path };
             }
             Move::DeleteClaim => {
-                self.faults.claim_deletions -= 1;
+                spend(&mut self.faults.claim_deletions);
                 self.unlink(Account::Operator);
             }
             Move::DeleteArbiter => {
-                self.faults.arbiter_deletions -= 1;
+                spend(&mut self.faults.arbiter_deletions);
                 self.kernel.arbiter_path = None;
             }
             Move::DeleteSpares => {
-                self.faults.spares_deletions -= 1;
+                spend(&mut self.faults.spares_deletions);
                 self.kernel.kept = Slots::default();
             }
             Move::Sweep => self.kernel.kept = self.kernel.kept.minus(self.swept()),
+            _ => unreachable!("{action:?} is a machine's"),
         }
-        self.settle(scenario);
-        let checked = |property: &Property| scenario.properties.contains(property);
-        broken.into_iter().chain(broken_exclusions(self)).find(checked)
+    }
+
+    fn start(&mut self, who: usize) {
+        let home = self.home(who);
+        let kernel = &mut self.kernel;
+        let arbiter = *self.shared[home].arbiter.get_or_insert_with(|| kernel.open_arbiter());
+        self.processes[who].start(arbiter);
+    }
+
+    fn kill(&mut self, who: usize, scenario: &Scenario) {
+        spend(&mut self.faults.crashes);
+        for task in self.siblings(who) {
+            if scenario.lacks(Ablation::DeathUnlocks) {
+                self.processes[task].leave_range_locked();
+            } else {
+                self.processes[task].leave();
+            }
+        }
+        let home = self.home(who);
+        self.shared[home] = Shared::default();
+    }
+
+    /// A dropped acquire closes its claim, which is no spare any more because a path may name it, and unlocks the range.
+    fn cancel(&mut self, who: usize) {
+        if self.processes[who].role() == Role::Application {
+            spend(&mut self.faults.cancellations);
+        }
+        if let Some(claim) = self.processes[who].claim.filter(|claim| claim.spare != super::process::Spare::No) {
+            self.kernel.kept.remove(claim.slot);
+        }
+        if self.processes[who].range == Range::Locked {
+            self.unlock_range(who);
+        }
+        self.processes[who].leave();
+    }
+
+    fn begin_release(&mut self, who: usize, scenario: &Scenario) {
+        self.processes[who].begin_release();
+        if scenario.lacks(Ablation::UnlockLast) {
+            self.unlock_range(who);
+        }
     }
 
     /// Has the kernel do what the process asks, and keeps the answer for it.
@@ -233,17 +248,44 @@ impl World {
             return None;
         }
         let robs = operation == Operation::UnlinkClaim && self.unlink_robs(who);
+        let pretends = operation == Operation::UnlinkClaim && self.kernel.path.is_some() && !self.has_seen(who);
         let completion = self.operate(who, operation, scenario);
         self.processes[who].pending = Some(completion);
-        robs.then_some(Property::ReleaseRemovesOwn)
+        let learnt = self.learn(who, scenario);
+        let broken = [(robs, Property::ReleaseRemovesOwn), (pretends, Property::HolderKnows)];
+        let broken = broken.into_iter().filter_map(|(broken, property)| broken.then_some(property)).chain(learnt);
+        broken.into_iter().find(|property| scenario.properties.contains(property))
+    }
+
+    /// The process learns at once what the kernel answered, if the scenario says so.
+    fn learn(&mut self, who: usize, scenario: &Scenario) -> Option<Property> {
+        if scenario.learning == Learning::Later || !self.may_learn(who) {
+            return None;
+        }
+        let completion = self.processes[who].pending.take()?;
+        self.resume(who, completion)
+    }
+
+    /// Whether there is a result that it can learn of without anybody else's seeing a difference. See [`Learning`].
+    pub(super) fn may_learn(&self, who: usize) -> bool {
+        let mut after = self.processes[who];
+        let Some(completion) = after.pending.take() else { return false };
+        match after.resume(completion, self.turn(who)) {
+            None | Some(Milestone::Healed(_)) => true,
+            Some(Milestone::Released) => self.siblings(who).len() == 1 && after.is_busy(),
+            Some(Milestone::Acquired { .. }) => false,
+        }
+    }
+
+    fn turn(&self, who: usize) -> Turn {
+        if self.siblings(who).len() == 1 { Turn::Kept } else { Turn::PassedOn }
     }
 
     fn begin_grace(&self, scenario: &Scenario) -> Grace {
         if scenario.lacks(Ablation::Grace) {
             return Grace(0);
         }
-        let closed = (0..).zip(&self.older).filter(|(_, peer)| peer.phase == Phase::Closed);
-        Grace(closed.fold(0, |peers, (number, _)| peers | 1 << number))
+        self.delays()
     }
 
     /// A wait has no effect in the kernel, so its end is learnt of at once.
@@ -253,48 +295,36 @@ impl World {
     }
 
     fn resume(&mut self, who: usize, completion: Completion) -> Option<Property> {
+        let turn = self.turn(who);
         let process = &mut self.processes[who];
-        let milestone = process.resume(completion);
-        if process.task() == Task::Ended
-            && let Some(spare) = process.spare.take()
+        let milestone = process.resume(completion, turn);
+        if process.task() == Task::Ended {
+            self.end(who);
+        }
+        match milestone? {
+            Milestone::Acquired { token } => {
+                let grown = self.kernel.hold_with(self.processes[who].arbiter, token);
+                (grown == Grown::No).then_some(Property::TokensGrow)
+            }
+            Milestone::Healed(Healed::Intact) => (!self.has_seen(who)).then_some(Property::HolderKnows),
+            Milestone::Healed(_) | Milestone::Released => None,
+        }
+    }
+
+    /// A process whose last task has ended closes its directory, and takes its spare's name along.
+    fn end(&mut self, who: usize) {
+        let home = self.home(who);
+        if self.siblings(who).all(|task| self.processes[task].is_over())
+            && let Some(spare) = std::mem::take(&mut self.shared[home]).spare
         {
             self.kernel.kept.remove(spare.slot);
-        }
-        let Some(Milestone::Acquired { token }) = milestone else { return None };
-        let grown = self.kernel.hold_with(process.arbiter, token);
-        (grown == Grown::No).then_some(Property::TokensGrow)
-    }
-
-    fn step_older(&mut self, who: usize) {
-        let peer = &mut self.older[who];
-        match peer.phase {
-            Phase::Idle => peer.created(self.kernel.create(Content::Empty)),
-            Phase::Created => {
-                let slot = peer.open.expect("a peer that has not closed has its file open");
-                self.kernel.write(slot, Content::Foreign);
-                peer.phase = Phase::Holding;
-            }
-            Phase::Holding => peer.closed(),
-            Phase::Closed => {
-                let account = if peer.void { Account::Operator } else { Account::Peer };
-                self.unlink(account);
-                self.move_on(who);
-            }
-        }
-    }
-
-    /// An older peer is done with its round, and no grace waits for it any longer.
-    fn move_on(&mut self, who: usize) {
-        self.older[who].next_round();
-        for grace in self.processes.iter_mut().filter_map(|process| process.grace.as_mut()) {
-            grace.0 &= !(1 << who);
         }
     }
 
     /// Takes the name from whatever file has it.
     pub(super) fn unlink(&mut self, account: Account) {
         let Some(victim) = self.kernel.path.take() else { return };
-        let void = account == Account::Operator;
+        let void = account != Account::Peer;
         for process in self.processes.iter_mut().filter(|process| process.open_slot() == Some(victim)) {
             process.void |= void;
         }
@@ -310,14 +340,30 @@ impl World {
         for process in &mut self.processes {
             process.exposed |= process.void && self.kernel.arbiter_path != Some(process.arbiter);
         }
+        if scenario.learning == Learning::AtOnce {
+            self.forget_tokens(scenario);
+        }
+    }
+
+    /// An arbiter whose tokens nobody has any more counts from the beginning: with any number of rounds there would be any
+    /// number of states that differ in nothing else.
+    fn forget_tokens(&mut self, scenario: &Scenario) {
+        let has_token = |process: &Process, arbiter| process.token != 0 && process.arbiter == arbiter;
+        for arbiter in self.kernel.arbiters() {
+            let used = self.processes.iter().any(|process| has_token(process, arbiter));
+            if !used && !scenario.lacks(Ablation::Token) {
+                self.kernel.forget_tokens(arbiter);
+            }
+        }
     }
 
     /// Frees what nobody uses.
     pub(super) fn reap(&mut self, scenario: &Scenario) {
         let pins = if scenario.lacks(Ablation::Pin) { &[] } else { self.processes.as_slice() };
         let pins = pins.iter().filter_map(|process| process.pin);
-        let files = self.processes.iter().flat_map(Process::files).map(|file| file.slot);
-        let in_use = files.chain(pins).chain(self.older.iter().filter_map(|peer| peer.open)).collect();
+        let files = self.files().map(|file| file.slot);
+        let peers = self.older.iter().filter_map(Peer::uses).chain(self.readers.iter().copied().flatten());
+        let in_use = files.chain(pins).chain(peers).collect();
         self.kernel.reap(in_use);
     }
 }

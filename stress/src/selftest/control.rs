@@ -125,3 +125,15 @@ impl Load {
         words.join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CONTROLS, Implementation};
+    use crate::model;
+
+    #[test]
+    fn the_search_has_the_same_controls() {
+        let here = CONTROLS.iter().map(|control| control.lock).map(Implementation::name);
+        assert!(here.eq(model::Control::ALL.iter().map(|control| control.name())));
+    }
+}
