@@ -1,0 +1,5 @@
+//! See `session_lock_fuzz_targets::verdict`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| session_lock_fuzz_targets::verdict::run(bytes));
