@@ -93,7 +93,10 @@ fn a_sweep_beside_the_first_acquire_does_no_harm() {
             let acquired = locks.lock("s").timeout(LONG).blocking();
             stop.store(acquired.is_err(), Ordering::Relaxed);
             drop(acquired.expect("free"));
-            fs::remove_dir_all(&state).expect("nobody holds");
+            // The counters of the acquire before may come into it while it is removed.
+            let removed = (0..100).any(|_| fs::remove_dir_all(&state).is_ok());
+            stop.store(!removed, Ordering::Relaxed);
+            assert!(removed, "nobody holds");
         }
         stop.store(true, Ordering::Relaxed);
     });
