@@ -10,6 +10,7 @@ use crate::process::Process;
 use crate::protocol::{Completion, Inode, Machine, Operation, Refusal, Step};
 use crate::request::{Counters, Request};
 use crate::sys;
+use crate::sys::fork::write_between_forks;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -96,7 +97,7 @@ fn leave_our_claim(path: &Path) {
 
 /// The claim of an older peer that was killed.
 fn leave_older_claim(path: &Path) {
-    fs::write(path.join("s.lock"), "{\"pid\":1}").expect("written");
+    write_between_forks(path.join("s.lock"), "{\"pid\":1}");
 }
 
 /// Somebody removes the claim between the takeover's look and its write: what was written then has no name.
@@ -169,7 +170,7 @@ fn a_number_that_comes_back_brings_no_grace_with_it() {
         taker.until(Operation::AwaitGrace);
         fs::remove_file(&claim).expect("the older peer's");
         let living = File::create_new(&claim).expect("free");
-        fs::write(&claim, "{\"pid\":1}").expect("written");
+        write_between_forks(&claim, "{\"pid\":1}");
         taker.attempt.end_grace();
         match taker.run() {
             Progress::Blocked(operation) => assert_eq!(operation, Operation::AwaitClaim(Refusal::WriterAlive)),

@@ -111,6 +111,14 @@ unsafe impl Sync for Held {}
 
 static HELD: Held = Held(UnsafeCell::new(None));
 
+/// Writes a file that no forked child has open meanwhile: whoever probes it next would find a living writer.
+#[cfg(all(test, not(session_lock_shuttle)))]
+#[expect(clippy::disallowed_methods, reason = "a test's own file")]
+pub(crate) fn write_between_forks(path: impl AsRef<std::path::Path>, content: impl AsRef<[u8]>) {
+    let _no_fork = OPENING.read().unwrap_or_else(PoisonError::into_inner);
+    std::fs::write(path, content).expect("written");
+}
+
 /// Runs `run` in a forked child and returns the child's pid; the child ends with the code that `run` returns. It closes
 /// what other tests have open: a claim that it kept open for writing would have a living writer.
 #[cfg(all(test, not(session_lock_shuttle)))]

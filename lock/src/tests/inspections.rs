@@ -1,7 +1,7 @@
 //! Every state of a lock, made for real, and what a look says of it. A look changes nothing and disturbs nobody.
 
 use super::{LONG, SHORT, exit_code, kill, somebody_waits, stranger, strangers, wait_until};
-use crate::sys::fork::in_child;
+use crate::sys::fork::{in_child, write_between_forks};
 use crate::verdict::{OwnerProcess, Reason};
 use crate::{HolderKind, InspectError, Inspection, LockDir, LockError, State};
 use nix::fcntl::{FcntlArg, fcntl};
@@ -59,7 +59,7 @@ fn a_look_at_nothing_is_free_and_leaves_nothing() {
     assert_eq!((found.holder, found.waiters.parked), (None, Some(0)));
     assert!(locks.inspect_all().expect("readable").is_empty());
     assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
-    fs::write(dir.path().join("s.lock"), "{\"pid\":1}").expect("written");
+    write_between_forks(dir.path().join("s.lock"), "{\"pid\":1}");
     look_until(&locks, State::Reclaimable);
     assert_eq!(names(dir.path()), ["s.lock"]);
     assert!(matches!(locks.inspect("a/b"), Err(InspectError::Name { .. })));
@@ -252,7 +252,7 @@ fn without_permissions_it_says_what_it_may_not() {
     fs::remove_dir_all(path.join(".session-lock")).expect("root may");
     chown(path, None, Some(65534)).expect("root may");
     mode(path, 0o770);
-    fs::write(&claim, "{\"pid\":1}").expect("written");
+    write_between_forks(&claim, "{\"pid\":1}");
     for (permissions, words) in [(0o600, "ermission denied"), (0o644, "cannot be asked")] {
         mode(&claim, permissions);
         let told = as_nobody(|| {

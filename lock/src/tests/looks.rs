@@ -6,6 +6,7 @@ use super::{LONG, stranger, strangers};
 use crate::State;
 use crate::name::Session;
 use crate::payload::Content;
+use crate::sys::fork::write_between_forks;
 use std::fs;
 
 /// Looks in a loop beside acquires of two processes: every one succeeds, and every look says what can be.
@@ -40,7 +41,7 @@ fn looks_disturb_nobody() {
 fn looks_delay_no_takeover() {
     let (dir, locks, watcher) = strangers();
     for _ in 0..3 {
-        fs::write(dir.path().join("s.lock"), "{\"pid\":1}").expect("written");
+        write_between_forks(dir.path().join("s.lock"), "{\"pid\":1}");
         std::thread::scope(|scope| {
             let taking = scope.spawn(|| locks.lock("s").timeout(LONG).blocking().expect("free after the grace"));
             while !taking.is_finished() {

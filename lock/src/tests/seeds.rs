@@ -4,6 +4,7 @@
 //! The threads are of the openclaw project: 000 is its #10283, 001 #57019, 002 #15628, 003 #32081.
 
 use super::{GRACE, LONG, SHORT, strangers};
+use crate::sys::fork::write_between_forks;
 use crate::{LockError, TryAcquire};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ impl Older {
     fn create(&mut self) -> bool {
         self.held = fs::File::create_new(&self.path).ok();
         if self.held.is_some() {
-            fs::write(&self.path, format!("{{\"pid\":{}}}", self.pid)).expect("written");
+            write_between_forks(&self.path, format!("{{\"pid\":{}}}", self.pid));
         }
         self.held.is_some()
     }
@@ -46,7 +47,7 @@ fn dead_pid() -> u32 {
 
 /// Leaves the claim of a process that died.
 fn leave_stale_claim(dir: &Path) {
-    fs::write(dir.join("s.lock"), format!("{{\"pid\":{}}}", dead_pid())).expect("written");
+    write_between_forks(dir.join("s.lock"), format!("{{\"pid\":{}}}", dead_pid()));
 }
 
 /// Seed 000: two processes find the same stale claim. Each deletes it and creates its own; the second deletes what the

@@ -4,7 +4,7 @@ use super::{GRACE, LONG, exit_code, kill, stranger, strangers, wait_until};
 use crate::event::{Event, Sink};
 use crate::name::Session;
 use crate::payload::Payload;
-use crate::sys::fork::in_child;
+use crate::sys::fork::{in_child, write_between_forks};
 use crate::sys::ofd;
 use crate::verdict::Reason;
 use crate::{Kept, LockDir, LockError, State, SweepError, SweepOutcome, Swept};
@@ -39,7 +39,7 @@ fn dead_pid() -> u32 {
 pub(super) fn leave_older(dir: &Path, numbers: std::ops::Range<usize>) {
     let payload = format!(r#"{{"pid":{},"createdAt":"2026-02-01T10:00:00.000Z","starttime":42}}"#, dead_pid());
     for number in numbers {
-        fs::write(claim(dir, number), &payload).expect("written");
+        write_between_forks(claim(dir, number), &payload);
     }
 }
 
@@ -95,7 +95,7 @@ fn a_dry_run_changes_nothing_and_tells_what_would_be() {
     let (dir, locks, other) = strangers();
     let path = dir.path();
     leave_older(path, 0..2);
-    fs::write(claim(path, 2), "").expect("written");
+    write_between_forks(claim(path, 2), "");
     fs::write(path.join("yarn.lock"), "# yarn").expect("written");
     let foresee = || locks.sweep().dry_run().blocking().expect("listed");
     let expected = [
