@@ -50,11 +50,11 @@ fn a_control_that_gets_away_fails_the_self_test() {
     assert!(said.contains("FAILED"), "{said}");
 }
 
-/// What is caught under its load is the defect that the load is for.
+/// What is caught under its load is the defect that the load is for. Not `delete-create`: on a busy machine half a second may pass
+/// between its creation and its payload, and then it is robbed without any load.
 #[test]
 fn a_control_without_its_load_is_a_lock() {
-    let quiet: [&[&str]; 6] = [
-        &["--lock", "delete-create"],
+    let quiet: [&[&str]; 5] = [
         &["--lock", "orphan-self-pid"],
         &["--lock", "pid-start-time"],
         &["--lock", "early-map-delete"],
