@@ -134,7 +134,10 @@ impl fmt::Display for Inspection {
             State::Reclaimable | State::Corrupt => {
                 f.write_str("is left by ")?;
                 self.holder(f)?;
-                write!(f, ": {}", self.reason.map_or("its owner is gone", because))?;
+                match self.reason {
+                    Some(reason) => write!(f, ": {reason}")?,
+                    None => f.write_str(": its owner is gone")?,
+                }
                 f.write_str(if self.reason == Some(Reason::OwnerExited) {
                     "; the next acquire takes it over at once"
                 } else {
@@ -192,22 +195,6 @@ impl fmt::Display for Waiters {
             (0, 0) => Ok(()),
             (here, parked) => write!(f, " ({here} waiting in this process, {parked} in the kernel's queue)"),
         }
-    }
-}
-
-/// What became of an owner, in words.
-pub(crate) fn because(reason: Reason) -> &'static str {
-    match reason {
-        Reason::OwnerExited => "its owner has ended without a release",
-        Reason::DeadPid => "its process has ended",
-        Reason::RecycledPid => "its process has ended, and another one has its pid",
-        Reason::OrphanSelfPid => "it names the pid of this process, which did not write it",
-        Reason::NonceMismatch => "this process wrote it before a restart",
-        Reason::Rebooted => "it was written before the last boot",
-        Reason::TornPayload => "it is cut short, and nobody is writing it",
-        Reason::EmptyPayload => "it is empty, and nobody is writing it",
-        Reason::MissingPid => "it names no process, and nobody has it open",
-        Reason::Abandoned => "nobody has it open for writing",
     }
 }
 

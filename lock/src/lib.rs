@@ -216,6 +216,7 @@ pub use lock::{Acquire, Lock};
 pub use name::{MAX_NAME_LEN, NameError};
 pub use protocol::LossCause;
 pub use restart::{Restart, release_all};
+pub use shown::shown;
 pub use sweep::{Kept, Sweep, SweepOutcome, Sweeping, Swept, SweptClaim};
 pub use termination::release_on_termination;
 

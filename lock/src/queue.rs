@@ -13,6 +13,9 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+pub(crate) mod support;
+
 /// The turns of one directory. A range without an entry is free.
 #[derive(Debug)]
 pub(crate) struct Queues([Mutex<HashMap<u64, Queue>>; SHARDS]);

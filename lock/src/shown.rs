@@ -5,10 +5,14 @@
 
 use std::fmt;
 use std::path::Path;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// Shows a text with its control, bidirectional and other unprintable characters escaped as in a Rust literal. Quotes,
 /// backslashes and all printable Unicode stay as they are, so that a path can be copied from a message.
-pub(crate) fn shown(text: &str) -> impl fmt::Display {
+///
+/// For whoever prints names, labels or hosts beside this crate's own messages: a terminal obeys what it is sent.
+#[must_use]
+pub fn shown(text: &str) -> impl fmt::Display {
     fmt::from_fn(move |f| show_all(text, f))
 }
 
@@ -25,16 +29,15 @@ fn show_all(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     text.chars().try_for_each(|c| show(c, f))
 }
 
+/// Not by std's idea of what is printable, which changes: it came to escape the accents of decomposed letters.
 fn show(c: char, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use fmt::Write;
-    if matches!(c, '\'' | '"' | '\\') {
-        return f.write_char(c);
-    }
-    // Behind a letter, where a combining accent is printable.
-    let mut behind_letter = [b'x', 0, 0, 0, 0];
-    let len = 1 + c.encode_utf8(&mut behind_letter[1..]).len();
-    let text = std::str::from_utf8(&behind_letter[..len]).map_err(|_| fmt::Error)?;
-    text.escape_debug().skip(1).try_for_each(|c| f.write_char(c))
+    let is_printable = match c.general_category_group() {
+        GeneralCategoryGroup::Other => false,
+        GeneralCategoryGroup::Separator => c == ' ',
+        _ => true,
+    };
+    if is_printable { f.write_char(c) } else { write!(f, "{}", c.escape_debug()) }
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! be had, they decide only for a payload that itself says where its pid means something, and only if that is here.
 //! Age never reclaims.
 
+use crate::label::Label;
 use crate::payload::{Content, Payload};
 use crate::protocol::{Completion, Standing};
+use std::fmt;
 
 /// Why a claim could be taken over. It names the cause for people and metrics; it is not what the decision rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +32,32 @@ pub enum Reason {
     MissingPid,
     /// The process that it names may live, but has closed it.
     Abandoned,
+}
+
+impl Reason {
+    /// Its name in labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Label::name(self)
+    }
+}
+
+/// What became of the owner, in words for people.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OwnerExited => "its owner has ended without a release",
+            Self::DeadPid => "its process has ended",
+            Self::RecycledPid => "its process has ended, and another one has its pid",
+            Self::OrphanSelfPid => "it names the pid of this process, which did not write it",
+            Self::NonceMismatch => "this process wrote it before a restart",
+            Self::Rebooted => "it was written before the last boot",
+            Self::TornPayload => "it is cut short, and nobody is writing it",
+            Self::EmptyPayload => "it is empty, and nobody is writing it",
+            Self::MissingPid => "it names no process, and nobody has it open",
+            Self::Abandoned => "nobody has it open for writing",
+        })
+    }
 }
 
 /// Who asks: the process that wants the lock.

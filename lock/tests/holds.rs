@@ -96,13 +96,20 @@ fn maximum_holds_of_many_sessions_end_in_order() {
     let (dir, _) = lock_dir();
     let order = Arc::new(Order::default());
     let locks = LockDir::options().sink(order.clone()).open(dir.path()).expect("it can hold locks");
-    let acquire = |name: &str, max_hold| locks.lock(name).max_hold(max_hold, HoldExceeded::Release).blocking();
-    let _guards = ["5", "3", "1", "4", "2"].map(|name| {
-        let nth: u32 = name.parse().expect("a number");
-        acquire(name, SHORT * nth).expect("free")
+    // Each ends its time after the acquire, which takes as long as it takes.
+    let holds = [5, 3, 1, 4, 2].map(|nth: u32| {
+        let (name, began) = (nth.to_string(), Instant::now());
+        let hold = locks.lock(&name).max_hold(SHORT * nth, HoldExceeded::Release);
+        let guard = hold.blocking().expect("free");
+        (name, began + SHORT * nth, Instant::now() + SHORT * nth, guard)
     });
     wait_until(|| order.0.lock().expect("no panic").len() == 5);
-    assert_eq!(*order.0.lock().expect("no panic"), ["1", "2", "3", "4", "5"]);
+    let order = order.0.lock().expect("no panic");
+    let ends = |name: &String| holds.iter().find(|(held, ..)| held == name).expect("it was held");
+    for pair in order.windows(2) {
+        let ((_, earliest, ..), (_, _, latest, _)) = (ends(&pair[0]), ends(&pair[1]));
+        assert!(earliest <= latest, "{order:?}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //!
 //! | Target | Bytes are | Must hold |
 //! |---|---|---|
-//! | [`payload_bytes`] | a lock file | the decoder does not panic and does not contradict itself |
+//! | [`payload_bytes`] | a lock file | the decoder does not panic, says what a reference model of the format says, and does not contradict itself |
 //! | [`payload_structured`] | changes to a claim of some format | the decoder says what a reference model says |
 //! | [`payload_roundtrip`] | a payload, and the length of an old one | what is written reads back |
 //! | [`verdict`] | a claim and evidence; a world in which it is known who lives | each rule as documented; no living owner is dead, and unknown stays unknown |

@@ -89,6 +89,9 @@ impl Case {
         let Self { content, asker, owner, standing, .. } = self;
         let found = verdict::reason(*standing, content, asker, *owner);
         assert!(self.is_reason(found), "{found:?} {standing:?} {content:?} {asker:?} {owner:?}");
+        let (name, words) = (found.as_str(), found.to_string());
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "a label: {name}");
+        assert!(words.chars().all(|c| c.is_ascii_lowercase() || " ,".contains(c)), "words for people: {words}");
     }
 
     /// What each reason says. No two of them are true of one case.

@@ -29,7 +29,7 @@ use crate::directory::Directory;
 use crate::error::SystemError;
 use exemplar::Exemplars;
 use file::Slots;
-use slot::{CONTENTIONS, Content, EXEMPLARS, WAITS};
+use slot::{CONTENTIONS, Content, EXEMPLARS, SLOTS, WAITS};
 use std::time::Duration;
 use totals::Totals;
 
@@ -59,6 +59,15 @@ pub struct SlotStates {
     pub damaged: usize,
     /// Another version of this crate counts in it.
     pub other_version: usize,
+}
+
+impl SlotStates {
+    /// Whether a process that begins now finds no slot: then what it does is not counted.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let taken = self.living + self.damaged + self.other_version;
+        self.inherited == 0 && u64::try_from(taken).is_ok_and(|taken| taken >= SLOTS)
+    }
 }
 
 /// One series of a metric.
@@ -146,4 +155,24 @@ pub(crate) fn read(directory: &Directory) -> Result<Metrics, SystemError> {
     metrics.contentions.sort_by_key(|one| std::cmp::Reverse(one.since + one.waited.unwrap_or_default()));
     metrics.waits.sort_by_key(|one| one.since);
     Ok(metrics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SlotStates;
+
+    #[test]
+    fn slots_are_full_when_a_new_process_finds_none() {
+        let states =
+            |living, inherited, damaged, other_version| SlotStates { living, inherited, damaged, other_version };
+        for (states, is_full) in [
+            (states(0, 0, 0, 0), false),
+            (states(1000, 0, 20, 3), false),
+            (states(1000, 0, 20, 4), true),
+            (states(1000, 1, 20, 3), false),
+            (states(0, 0, 1024, 0), true),
+        ] {
+            assert_eq!(states.is_full(), is_full, "{states:?}");
+        }
+    }
 }

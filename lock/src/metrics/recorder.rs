@@ -133,9 +133,11 @@ impl Recorder {
             // It is said to whoever records next.
             state.write(directory, limit(directory));
         }
-        state.tell_waits(directory);
+        // One clock for both: a wait that is too young to be told has to be told by the next flush.
+        let now = sys::clock::now();
+        state.tell_waits(directory, now);
         state.write_exemplars(directory);
-        let again = state.waits.values().any(|(since, _)| sys::clock::now().saturating_duration_since(*since) < LATER);
+        let again = state.waits.values().any(|(since, _)| now.saturating_duration_since(*since) < LATER);
         again && !self.flush_is_due.swap(true, Ordering::AcqRel)
     }
 
@@ -222,13 +224,12 @@ impl State {
     }
 
     /// The longest waits, and as many empty records as there were more before.
-    fn tell_waits(&mut self, directory: &Directory) {
+    fn tell_waits(&mut self, directory: &Directory, now: Instant) {
         let Some(slot) = &self.slot else { return };
         if self.waits.is_empty() && self.told_waits == 0 {
             return;
         }
         let limit = limit(directory);
-        let now = sys::clock::now();
         let mut waits: Vec<_> = self.waits.values().collect();
         waits.sort_by_key(|(since, _)| *since);
         let old = waits.into_iter().filter(|(since, _)| now.saturating_duration_since(*since) >= LATER);

@@ -2,7 +2,6 @@
 
 use crate::error::LockError;
 use crate::holder::Holder;
-use crate::inspection::because;
 use crate::shown::shown;
 use crate::verdict::Reason;
 use std::fmt;
@@ -73,7 +72,7 @@ impl fmt::Display for SweptClaim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", shown(&self.name))?;
         match &self.outcome {
-            SweepOutcome::Removed { reason, from } => write!(f, "removed, left by {from}: {}", because(*reason)),
+            SweepOutcome::Removed { reason, from } => write!(f, "removed, left by {from}: {reason}"),
             SweepOutcome::Kept { why } => write!(f, "kept: {why}"),
         }
     }

@@ -123,12 +123,20 @@ pub(crate) fn write_between_forks(path: impl AsRef<std::path::Path>, content: im
 /// what other tests have open: a claim that it kept open for writing would have a living writer.
 #[cfg(all(test, not(session_lock_shuttle)))]
 pub(crate) fn in_child(run: impl FnOnce() -> i32) -> u32 {
+    in_child_as_it_is(|| {
+        // SAFETY: what this crate had open is closed already, and `run` opens what it uses.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+        run()
+    })
+}
+
+/// The same, but the child has the descriptors that the fork handlers leave it.
+#[cfg(all(test, not(session_lock_shuttle)))]
+pub(crate) fn in_child_as_it_is(run: impl FnOnce() -> i32) -> u32 {
     // SAFETY: the child has one thread, the copy of this one. glibc's own fork handlers keep its allocator usable, and
     // `_exit` runs no destructor of the parent's.
     match unsafe { libc::fork() } {
         0 => {
-            // SAFETY: what this crate had open is closed already, and `run` opens what it uses.
-            unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
             let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(101);
             // SAFETY: ends this process.
             unsafe { libc::_exit(code) }

@@ -1,7 +1,7 @@
 //! fork: the child owns nothing of what it inherits, and keeps nobody's lock alive.
 
 use super::{LONG, exit_code, kill, stranger, strangers, wait_until};
-use crate::sys::fork::in_child;
+use crate::sys::fork::{in_child, in_child_as_it_is};
 use crate::{LockDir, LockError, ReleaseError, TryAcquire};
 use std::future::{Future, IntoFuture};
 use std::sync::Arc;
@@ -101,7 +101,7 @@ fn a_child_does_not_keep_its_dead_parents_lock() {
     let parent = in_child(|| {
         let Ok(locks) = LockDir::open(path) else { return 1 };
         let Ok(_guard) = locks.lock("s").blocking() else { return 1 };
-        in_child(|| {
+        in_child_as_it_is(|| {
             std::thread::sleep(Duration::from_secs(30));
             0
         });

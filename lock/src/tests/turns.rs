@@ -2,36 +2,21 @@
 //! at. In many orders they are in `schedules`.
 
 use super::LONG;
-use crate::name::{Range, Session};
-use crate::queue::{Asked, Delivery, Parker, Queues};
-use crate::sys;
+use crate::queue::support::{asked, await_delivery, range};
+use crate::queue::{Delivery, Queues};
 use crate::waiters::Waiters;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Barrier};
-use std::task::{Wake, Waker};
+use std::sync::{Arc, Barrier, LazyLock};
 
 const THREADS: u32 = 4;
 const ROUNDS: u32 = if cfg!(miri) { 10 } else { 1_000 };
-
-#[derive(Default)]
-struct Unpark(Parker);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
 
 #[derive(Default)]
 struct Turns {
     queues: Queues,
     /// Written in two steps that are no atomic one: the turn alone keeps it whole.
     count: AtomicU32,
-}
-
-fn range() -> Range {
-    Session::new("s").expect("valid").range
 }
 
 impl Turns {
@@ -44,23 +29,15 @@ impl Turns {
 
     /// Waits for the turn, and uses it.
     fn serve(&self) {
-        let Some(waiter) = self.queues.take_or_wait(range(), || Asked { label: None, since: sys::clock::now() }) else {
-            return self.add_one();
-        };
-        let unpark: Arc<Unpark> = Arc::default();
-        let waker = Waker::from(Arc::clone(&unpark));
-        loop {
-            match waiter.poll(&waker) {
-                Some(Delivery::Turn) => return self.add_one(),
-                Some(delivery) => panic!("{delivery:?}"),
-                None => assert!(unpark.0.park(LONG), "nobody passed the turn on"),
-            }
+        match self.queues.take_or_wait(range(), asked).map(|waiter| await_delivery(&waiter, LONG)) {
+            None | Some(Delivery::Turn) => self.add_one(),
+            Some(delivery) => panic!("{delivery:?}"),
         }
     }
 
     /// Joins, and leaves at once.
     fn give_up(&self) {
-        let waiter = self.queues.take_or_wait(range(), || Asked { label: None, since: sys::clock::now() });
+        let waiter = self.queues.take_or_wait(range(), asked);
         match waiter.map(|waiter| self.queues.leave(range(), &waiter)) {
             None | Some(Some(Delivery::Turn)) => self.queues.pass_on(range()),
             Some(None) => {}
@@ -88,7 +65,8 @@ fn turns_keep_what_they_guard_whole() {
 
 #[test]
 fn jobs_run_beside_each_other_and_each_runs_once() {
-    let waiters: &'static Waiters = Box::leak(Box::default());
+    // Not a box that is leaked: Miri takes what no static leads to for lost.
+    static WAITERS: LazyLock<Waiters> = LazyLock::new(Waiters::default);
     let ran = Arc::new(AtomicU32::new(0));
     for _ in 0..ROUNDS.min(100) {
         let (all, (done, told)) = (Arc::new(Barrier::new(2)), channel());
@@ -100,7 +78,7 @@ fn jobs_run_beside_each_other_and_each_runs_once() {
                 ran.fetch_add(1, Ordering::Relaxed);
                 done.send(()).expect("the test waits");
             };
-            waiters.run(job).expect("a thread");
+            WAITERS.run(job).expect("a thread");
         }
         for _ in 0..2 {
             told.recv_timeout(LONG).expect("each runs");

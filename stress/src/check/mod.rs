@@ -90,12 +90,12 @@ pub(crate) fn check(options: &CheckOptions, interrupted: &AtomicBool) -> anyhow:
         return saved::replay_file(&mut out, file);
     }
     if let Some(table) = options.table() {
-        let text = table.text();
+        let (text, verdict) = table.text();
         write!(out, "{text}")?;
         if let Some(file) = &options.write_docs {
             document::write(file, table, &text)?;
         }
-        return Ok(Verdict::Valid);
+        return Ok(verdict);
     }
     if options.list {
         table::list(&mut out, options.json)?;

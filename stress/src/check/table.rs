@@ -76,14 +76,12 @@ pub(super) fn list(out: &mut impl Write, json: bool) -> anyhow::Result<()> {
 
 /// What follows from all of them.
 pub(super) fn verdict(results: &[Searched]) -> Verdict {
-    let any = |wanted: &str| results.iter().any(|result| word(&result.outcome) == wanted);
-    if any("violated") {
-        Verdict::Violation
-    } else if any("unknown") || results.is_empty() {
-        Verdict::Inconclusive
-    } else {
-        Verdict::Valid
-    }
+    let of_one = |result: &Searched| match result.outcome.verdict {
+        Found::Holds => Verdict::Valid,
+        Found::Violated(_) => Verdict::Violation,
+        Found::Unknown => Verdict::Inconclusive,
+    };
+    results.iter().map(of_one).reduce(Verdict::worse).unwrap_or(Verdict::Inconclusive)
 }
 
 fn word(outcome: &Outcome) -> &'static str {

@@ -36,7 +36,7 @@ pub enum Ablation {
     Turn,
     /// The turn is passed on when a release begins, not when it has ended.
     TurnLast,
-    /// Nobody looks after a held claim.
+    /// Nobody looks after a held claim. Breaks nothing: a release looks at the path itself.
     Heal,
     /// The look at the path while healing finds one's own claim.
     HealCheck,
@@ -134,6 +134,9 @@ impl Ablation {
             Self::PublishLock => {
                 Some("the spare's lock says that its owner lives; where no probe can be had, a second witness")
             }
+            Self::Heal => Some(
+                "a holder learns at once, not at its release, that its claim is gone, and older peers see it again",
+            ),
             _ => None,
         }
     }

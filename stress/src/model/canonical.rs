@@ -6,7 +6,7 @@
 //! inodes are named anew, in the order of what can be said of each without numbers. Where that is the same of two
 //! of them, the numbers decide; at worst one state is then taken for two, never two for one.
 //!
-//! Older peers are told apart: a grace says for which of them it waits.
+//! Peers are told apart: a grace says for which of them it waits.
 
 use super::ablation::Ablation;
 use super::fingerprint::{self, Names};
@@ -32,7 +32,7 @@ impl World {
     pub(super) fn fingerprint(&self, scenario: &Scenario) -> u128 {
         let as_numbered = scenario.learning == Learning::Later || scenario.lacks(Ablation::Pin);
         let names = if as_numbered { Names::NUMBERS } else { self.names() };
-        let others = fingerprint::of_symmetric(&(&self.kernel, &self.older, &self.faults), &self.readers, &names);
+        let others = fingerprint::of_symmetric(&(&self.kernel, &self.peers, &self.faults), &self.readers, &names);
         let files = fingerprint::of_symmetric(&(), self.kernel.files(), &names);
         let homes = (0..)
             .zip(&self.shared)
@@ -51,7 +51,7 @@ impl World {
             count += 1;
         }
         order[..count].sort_unstable();
-        let mut names = Names::NONE;
+        let mut names = Names::UNKNOWN;
         for (name, (_, number)) in (0..).zip(&order[..count]) {
             names.0[usize::from(*number)] = name;
         }
@@ -84,7 +84,7 @@ impl World {
                 tie(Some(spare.slot), who, Tie::Spare);
             }
         }
-        for (number, peer) in (0..).zip(&self.older) {
+        for (number, peer) in (0..).zip(&self.peers) {
             let who = blind(peer).wrapping_add(number);
             tie(peer.uses(), who, Tie::Open);
             tie(peer.own, who, Tie::Made);

@@ -86,8 +86,8 @@ impl Control {
     #[must_use]
     pub const fn scenario(self) -> Scenario {
         let scenario = match self {
-            Self::DeleteCreate => beside_the_dead(&const { processes(Program::DeleteCreate, 1) }),
-            Self::RenameOver => beside_the_dead(&const { processes(Program::RenameOver, 1) }),
+            Self::DeleteCreate => alone(&const { processes(Program::DeleteCreate, 1) }).beside_the_dead(),
+            Self::RenameOver => alone(&const { processes(Program::RenameOver, 1) }).beside_the_dead(),
             Self::OrphanSelfPid => alone(&const { namespaces(Program::OrphanSelfPid, [1, 2]) }),
             Self::PidStartTime => alone(&const { namespaces(Program::PidStartTime, [1, 1]) }),
             Self::EarlyMapDelete => alone(&const { tasks(Program::EarlyMapDelete) }),
@@ -103,8 +103,8 @@ impl Control {
     #[must_use]
     pub const fn mended(self) -> Scenario {
         match self {
-            Self::DeleteCreate => beside_the_dead(&const { processes(Program::DeleteCreateGuarded, 1) }),
-            Self::RenameOver => beside_the_dead(&const { processes(Program::RenameOverGuarded, 1) }),
+            Self::DeleteCreate => alone(&const { processes(Program::DeleteCreateGuarded, 1) }).beside_the_dead(),
+            Self::RenameOver => alone(&const { processes(Program::RenameOverGuarded, 1) }).beside_the_dead(),
             Self::OrphanSelfPid => alone(&const { namespaces(Program::PidNamespace, [1, 2]) }),
             Self::PidStartTime => alone(&const { namespaces(Program::PidNamespace, [1, 1]) }),
             Self::EarlyMapDelete | Self::MapHalfFix => alone(&const { tasks(Program::MapReserved) }),
@@ -154,10 +154,6 @@ const fn alone(parts: &'static [Part]) -> Scenario {
         properties: &[Property::ExclusionNewNew],
         ..Scenario::minimal()
     }
-}
-
-const fn beside_the_dead(parts: &'static [Part]) -> Scenario {
-    alone(parts).beside_the_dead()
 }
 
 const fn beside_an_operator(parts: &'static [Part]) -> Scenario {

@@ -106,8 +106,9 @@ impl World {
         }
         self.kernel.link(claim.slot);
         let process = &mut self.processes[who];
+        let before = process.claim.replace(OpenClaim { seen_at_path: true, ..claim });
         process.take_claim();
-        if let Some(deleted) = process.claim.replace(OpenClaim { seen_at_path: true, ..claim }) {
+        if let Some(deleted) = before {
             self.put_back(who, deleted);
         }
         Completion::Done
@@ -130,7 +131,7 @@ impl World {
         if spare == Spare::Intact {
             self.kernel.kept.insert(slot);
         }
-        OpenClaim { slot, locked: !scenario.lacks(Ablation::PublishLock), seen_at_path: false, spare }
+        OpenClaim { slot, locked: !scenario.lacks(Ablation::PublishLock), seen_at_path: false, taken: false, spare }
     }
 
     /// Closes a claim, or keeps it if it is the spare and was at the path. That its own name is gone shows when it is needed.
@@ -144,7 +145,7 @@ impl World {
                     self.kernel.write(claim.slot, Content::Empty);
                 }
                 let home = self.home(who);
-                self.shared[home].spare = Some(OpenClaim { seen_at_path: false, ..claim });
+                self.shared[home].spare = Some(OpenClaim { seen_at_path: false, taken: false, ..claim });
             }
             Spare::Touched => self.kernel.kept.remove(claim.slot),
         }
@@ -154,7 +155,7 @@ impl World {
     fn open_claim(&mut self, who: usize) -> Completion {
         let Some(slot) = self.kernel.path else { return Completion::Gone };
         let process = &mut self.processes[who];
-        process.claim = Some(OpenClaim { slot, locked: false, seen_at_path: true, spare: Spare::No });
+        process.claim = Some(OpenClaim { slot, locked: false, seen_at_path: true, taken: false, spare: Spare::No });
         if process.pin != Some(slot) {
             process.pin = None;
         }
@@ -202,8 +203,8 @@ impl World {
             return Completion::Gone;
         }
         let by_process = self.files().any(|file| Some(file.slot) == pin);
-        let by_older = pin.is_some_and(|pin| self.older.iter().any(|peer| peer.writes(pin)));
-        if (by_process || by_older) && !scenario.lacks(Ablation::Probe) {
+        let by_peer = pin.is_some_and(|pin| self.peers.iter().any(|peer| peer.writes(pin)));
+        if (by_process || by_peer) && !scenario.lacks(Ablation::Probe) {
             Completion::Writer
         } else {
             Completion::NoWriter
@@ -253,5 +254,37 @@ impl World {
 
     fn claim(&mut self, who: usize) -> &mut OpenClaim {
         self.processes[who].claim.as_mut().expect("the machine has opened a claim")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scenario::Scenario;
+    use super::super::world::{Move, World};
+
+    /// A process that takes a dead owner's claim over. The claim is deleted once the process has come so far.
+    fn deleted(far: impl Fn(&World) -> bool) -> World {
+        let scenario = Scenario { processes: 1, older: 0, crashes: 0, ..Scenario::minimal() }.beside_the_dead();
+        let mut world = World::new(&scenario);
+        let mut moves = Vec::new();
+        while !far(&world) {
+            world.moves(&scenario, &mut moves);
+            let is_its = |action: &Move| {
+                action.machine().is_some() || matches!(action, Move::Start(_) | Move::Resume(_) | Move::Elapse(_))
+            };
+            let action = moves.iter().copied().find(is_its).expect("it can act");
+            assert_eq!(world.act(action, &scenario), None);
+        }
+        assert_eq!(world.act(Move::DeleteClaim, &scenario), None);
+        world
+    }
+
+    /// The exception is for a hold: who only looks at a claim loses nothing with it.
+    #[test]
+    fn a_deleted_claim_makes_only_its_owners_hold_void() {
+        let looks = deleted(|world| world.processes[0].open_slot().is_some());
+        assert!(!looks.processes[0].void);
+        let holds = deleted(|world| world.processes[0].is_holding());
+        assert!(holds.processes[0].void);
     }
 }

@@ -28,7 +28,12 @@ impl Names {
     };
     /// All are called the same.
     pub(super) const NONE: Self = Self([u8::MAX; 64]);
+    /// None has a name yet. Whoever asks for one has a number that no file has: a bug.
+    pub(super) const UNKNOWN: Self = Self([UNNAMED; 64]);
 }
+
+/// Stands for no name.
+const UNNAMED: u8 = u8::MAX - 1;
 
 /// Two independent lanes of 64 bits, each a bijection of its state for every word that goes in.
 #[derive(Clone, Copy)]
@@ -87,7 +92,9 @@ impl Hasher for Lanes<'_> {
 
     fn write_u64(&mut self, value: u64) {
         let number = usize::try_from(value ^ INODE).unwrap_or(usize::MAX);
-        self.word(self.2.0.get(number).map_or(value, |name| INODE | u64::from(*name)));
+        let Some(name) = self.2.0.get(number) else { return self.word(value) };
+        assert_ne!(*name, UNNAMED, "whoever remembers an inode's number keeps the number from reuse");
+        self.word(INODE | u64::from(*name));
     }
 
     fn write_u128(&mut self, value: u128) {
@@ -130,6 +137,15 @@ mod tests {
         swapped.0.swap(1, 2);
         assert_eq!(of(&pair(1, 2)), super::of(&pair(2, 1), &swapped));
         assert_eq!(super::of(&pair(1, 2), &Names::NONE), super::of(&pair(4, 5), &Names::NONE));
+    }
+
+    #[test]
+    #[should_panic(expected = "keeps the number from reuse")]
+    fn an_inode_without_a_name_is_a_bug() {
+        let mut names = Names::UNKNOWN;
+        names.0[1] = 0;
+        super::of(&(INODE | 1), &names);
+        super::of(&(INODE | 2), &names);
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Clone for World {
             processes: self.processes.clone(),
             shared: self.shared.clone(),
             tasks: self.tasks,
-            older: self.older.clone(),
+            peers: self.peers.clone(),
             readers: self.readers.clone(),
             faults: self.faults,
         }
@@ -40,11 +40,11 @@ impl Clone for World {
 
     /// In the memory that there is.
     fn clone_from(&mut self, other: &Self) {
-        let Self { kernel, processes, shared, tasks, older, readers, faults } = self;
+        let Self { kernel, processes, shared, tasks, peers, readers, faults } = self;
         (*kernel, *tasks, *faults) = (other.kernel, other.tasks, other.faults);
         processes.clone_from(&other.processes);
         shared.clone_from(&other.shared);
-        older.clone_from(&other.older);
+        peers.clone_from(&other.peers);
         readers.clone_from(&other.readers);
     }
 }

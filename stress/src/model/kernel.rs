@@ -49,8 +49,8 @@ struct Tokens {
 const TASKS: usize = (Scenario::MAX_PROCESSES + Scenario::MAX_TASKS - 1 + Scenario::MAX_SWEEPERS) as usize;
 
 /// One for the path and one that is just being made; an open and a pinned file for each task, a spare for each process,
-/// one open file for each older peer and each reader, one spare for each process that was killed.
-const SLOTS: usize = 2 + 3 * TASKS + (Scenario::MAX_OLDER + Scenario::MAX_READERS + Scenario::MAX_CRASHES) as usize;
+/// one open file for each peer and each reader, one spare for each process that was killed.
+const SLOTS: usize = 2 + 3 * TASKS + (Scenario::MAX_PEERS + Scenario::MAX_READERS + Scenario::MAX_CRASHES) as usize;
 
 // A set of slots has 64 bits.
 const _: () = assert!(SLOTS <= 64, "every slot has its bit");

@@ -1,5 +1,6 @@
 //! The catalogue of mixes: who takes part together, and in which suite.
 
+use super::peer::{Identity, Part, Position, Program};
 use super::property::Property;
 use super::scenario::{Learning, Leftover, Scenario};
 
@@ -24,6 +25,9 @@ pub enum Suite {
 }
 
 const ANY: u8 = Scenario::UNBOUNDED;
+
+const THIEF: Part =
+    Part { program: Program::DeleteCreate, position: Position::Beside, identity: Identity::of(1), rounds: ANY };
 
 /// Processes of this crate that acquire as often as they like, of which two can be killed.
 const fn processes(name: &'static str, processes: u8) -> Scenario {
@@ -55,6 +59,11 @@ impl Scenario {
     /// Beside so many ideal older peers.
     const fn older(self, older: u8) -> Self {
         Self { older, ..self }
+    }
+
+    /// Beside a peer in the same PID namespace that unlinks the claim of whom it finds dead.
+    const fn thief(self) -> Self {
+        Self { parts: &[THIEF], ..self }
     }
 
     /// Beside an operator who deletes the claim as often as he likes.
@@ -97,11 +106,6 @@ impl Scenario {
         Self { refusals: ANY, ..self }
     }
 
-    /// A dead older peer's claim is there at the beginning.
-    const fn leftover(self) -> Self {
-        Self { leftover: Leftover::Foreign, ..self }
-    }
-
     /// So many SIGKILLs.
     const fn crashes(self, crashes: u8) -> Self {
         Self { crashes, ..self }
@@ -112,12 +116,12 @@ impl Mix {
     /// All of them, the small ones first.
     pub const ALL: &'static [Self] = &[
         small(processes("2-older", 2).older(1)),
-        small(processes("2-operator-cancel", 2).operator().cancelled().leftover()),
+        small(processes("2-operator-cancel", 2).operator().cancelled().beside_the_dead()),
         small(processes("2-older-refusals", 2).older(1).crashes(1).refused()),
-        small(processes("2-tasks", 1).tasks(2).operator().leftover()),
-        small(processes("2-sweeper-reader", 2).sweepers(1).reader().leftover().crashes(1)),
+        small(processes("2-tasks", 1).tasks(2).operator().beside_the_dead()),
+        small(processes("2-sweeper-reader", 2).sweepers(1).reader().beside_the_dead().crashes(1)),
         small(processes("2-directory", 2).directory().crashes(1)),
-        usual(processes("4", 4).leftover()),
+        usual(processes("4", 4).beside_the_dead()),
         usual(processes("3-older-older", 3).older(2)),
         usual(processes("3-older-operator", 3).older(1).operator()),
         usual(processes("3-older-directory-1-round", 3).older(1).directory().once()),
@@ -126,20 +130,22 @@ impl Mix {
         usual(processes("3-directory-sweeper-1-round", 3).directory().sweepers(1).once()),
         usual(processes("3-older-reader", 3).older(1).reader()),
         usual(processes("3-older-sweeper", 3).older(1).sweepers(1)),
-        usual(processes("3-operator-reader", 3).operator().reader().leftover()),
-        usual(processes("3-operator-sweeper", 3).operator().sweepers(1).leftover()),
-        usual(processes("3-reader-sweeper", 3).reader().sweepers(1).leftover()),
-        usual(processes("3-sweeper-sweeper", 3).sweepers(2).leftover()),
-        usual(processes("3-tasks-operator-cancel", 2).tasks(2).operator().cancelled().leftover()),
+        usual(processes("3-operator-reader", 3).operator().reader().beside_the_dead()),
+        usual(processes("3-operator-sweeper", 3).operator().sweepers(1).beside_the_dead()),
+        usual(processes("3-reader-sweeper", 3).reader().sweepers(1).beside_the_dead()),
+        usual(processes("3-sweeper-sweeper", 3).sweepers(2).beside_the_dead()),
+        usual(processes("3-tasks-operator-cancel", 2).tasks(2).operator().cancelled().beside_the_dead()),
         usual(processes("3-tasks-older", 2).tasks(2).older(1).cancelled()),
-        usual(processes("3-tasks-directory", 2).tasks(2).directory().leftover()),
-        usual(processes("4-tasks-operator", 2).tasks(3).operator().leftover()),
+        usual(processes("3-tasks-directory", 2).tasks(2).directory().beside_the_dead()),
+        usual(processes("4-tasks-operator", 2).tasks(3).operator().beside_the_dead()),
         usual(processes("3-older-operator-refusals", 3).older(1).operator().refused().cancelled()),
+        usual(processes("3-older-operator-no-spares", 3).older(1).operator().without_spares()),
+        usual(processes("2-thief", 2).thief().beside_the_dead()),
         deep(processes("3-older-directory", 3).older(1).directory()),
-        deep(processes("3-operator-directory", 3).operator().directory().leftover()),
-        deep(processes("3-directory-reader", 3).directory().reader().leftover()),
-        deep(processes("3-directory-sweeper", 3).directory().sweepers(1).leftover()),
-        deep(processes("4-operator-cancel-refusals", 4).operator().cancelled().refused().leftover()),
+        deep(processes("3-operator-directory", 3).operator().directory().beside_the_dead()),
+        deep(processes("3-directory-reader", 3).directory().reader().beside_the_dead()),
+        deep(processes("3-directory-sweeper", 3).directory().sweepers(1).beside_the_dead()),
+        deep(processes("4-operator-cancel-refusals", 4).operator().cancelled().refused().beside_the_dead()),
     ];
 
     /// The mix of this name.

@@ -16,7 +16,7 @@ impl World {
         let idle = |(number, process): (u8, &Process)| {
             process.is_idle() && !(process.is_fresh() && self.range_is_locked(number, process.arbiter))
         };
-        (0..).zip(&self.processes).all(idle) && self.older.iter().all(Peer::is_at_rest)
+        (0..).zip(&self.processes).all(idle) && self.peers.iter().all(Peer::is_at_rest)
     }
 
     /// Whether a move is no fault: whoever has to finish cannot count on a fault.
@@ -24,7 +24,7 @@ impl World {
         match action {
             Move::Cancel(number) => self.processes[usize::from(number)].role() == Role::Sweeper,
             Move::Kill(_)
-            | Move::KillOlder(_)
+            | Move::KillPeer(_)
             | Move::Refuse(_)
             | Move::DeleteClaim
             | Move::DeleteArbiter
@@ -44,12 +44,12 @@ impl World {
                 moves.push(Move::Kill(number));
             }
         }
-        for (number, who) in (0..).zip(0..self.older.len()) {
+        for (number, who) in (0..).zip(0..self.peers.len()) {
             if self.may_step(who) {
-                moves.push(Move::Older(number));
+                moves.push(Move::Peer(number));
             }
             if self.may_be_killed(who) && self.faults.crashes > 0 {
-                moves.push(Move::KillOlder(number));
+                moves.push(Move::KillPeer(number));
             }
         }
         for (number, reader) in (0..).zip(&self.readers) {

@@ -76,6 +76,8 @@ pub(super) struct OpenClaim {
     pub(super) locked: bool,
     /// The last look found it at the path, whatever the process was told.
     pub(super) seen_at_path: bool,
+    /// It is published or taken over, and not only looked at: the model's own knowledge.
+    pub(super) taken: bool,
     pub(super) spare: Spare,
 }
 
@@ -89,7 +91,7 @@ pub(super) enum Spare {
     Touched,
 }
 
-/// The older peers that had closed their claim and not unlinked it when the grace began, one bit each, and that have
+/// The peers that had closed their claim and not unlinked it when the grace began, one bit each, and that have
 /// not moved on since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Grace(pub(super) u8);
@@ -208,6 +210,11 @@ impl Process {
         self.task = Task::Heal(Heal::new(self.token));
     }
 
+    /// The claim that it has taken.
+    pub(super) fn own_slot(&self) -> Option<Slot> {
+        self.claim.filter(|claim| claim.taken).map(|claim| claim.slot)
+    }
+
     /// What it has seen of its claim's path counts no longer: it has to look again.
     pub(super) fn forget_look(&mut self) {
         if let Some(claim) = &mut self.claim {
@@ -222,6 +229,7 @@ impl Process {
 
     /// Its claim is what the path names, from here on.
     pub(super) fn take_claim(&mut self) {
+        self.claim.as_mut().expect("whoever takes a claim has it open").taken = true;
         self.void = false;
         if !matches!(self.task, Task::Heal(_)) {
             self.exposed = false;

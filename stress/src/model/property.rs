@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::ablation::Ablation;
 use super::peer::Position;
-use super::process::Task;
-use super::scenario::Scenario;
 use super::world::World;
 
 /// A promise of the lock, as the search checks it.
@@ -42,6 +39,11 @@ pub enum Property {
     ReleaseRemovesOwn,
     /// An acquisition's fencing token is larger than that of every acquisition before it, while the state directory
     /// lives.
+    ///
+    /// Where tokens are forgotten ([`Learning::AtOnce`](super::Learning::AtOnce)) this says next to nothing: whoever takes a
+    /// token has the arbiter's range, so nobody else has one of that arbiter, and it is compared with none. It means what it
+    /// says where every token is remembered, which takes bounded rounds: with [`Learning::Later`](super::Learning::Later),
+    /// and without the [step](super::Ablation::Token) from one token to the next, which forgets none either.
     TokensGrow,
     /// From every state that can be reached, everybody can still finish, without a further fault: there is a way on to a
     /// state in which each process of this crate has ended or is between two rounds, and nobody is in the middle of
@@ -50,11 +52,11 @@ pub enum Property {
     /// Older peers that wait for the name need not get it: they never steal, so a dead owner's claim stops them until a
     /// process of this crate comes along.
     CanFinish,
-    /// A holder is never told that all is well when it is not, and never left alone with it: no heal ends as *intact* and no
-    /// release removes a file as its own unless its look at the path found its own file there; and while the path of a hold
-    /// names no file or another one, and its holder does not know, a heal is running or can begin.
+    /// A holder is never told that all is well when it is not: no heal ends as *intact* and no release removes a file as its
+    /// own unless its look at the path found its own file there.
     ///
-    /// Between the look and what follows from it, the claim may be deleted: the next heal, or the release, tells.
+    /// Between the look and what follows from it, the claim may be deleted: the next heal, or the release, tells. That a heal
+    /// begins at all is not checked.
     HolderKnows,
 }
 
@@ -95,12 +97,6 @@ impl Property {
         let at = Self::ALL.iter().position(|property| *property == self);
         at.map_or(&[], |at| &Self::ALL[at..=at])
     }
-
-    /// Whether it says that two do not hold at once.
-    #[must_use]
-    pub const fn is_exclusion(self) -> bool {
-        matches!(self, Self::ExclusionNewNew | Self::ExclusionNewOlder | Self::ExclusionOlderOlder)
-    }
 }
 
 impl fmt::Display for Property {
@@ -111,7 +107,7 @@ impl fmt::Display for Property {
 
 /// The exclusions that two holders in this state break.
 pub(super) fn broken_exclusions(world: &World) -> impl Iterator<Item = Property> {
-    let holding = |position| world.older.iter().filter(move |peer| peer.position == position && peer.is_holding());
+    let holding = |position| world.peers.iter().filter(move |peer| peer.position == position && peer.is_holding());
     let unexposed = world.processes.iter().filter(|p| p.is_holding() && !p.exposed).count();
     let guarded = world.processes.iter().filter(|p| p.is_holding() && !p.void).count();
     let older = holding(Position::Beside).filter(|peer| !peer.void).count();
@@ -123,11 +119,4 @@ pub(super) fn broken_exclusions(world: &World) -> impl Iterator<Item = Property>
     ]
     .into_iter()
     .filter_map(|(property, broken)| broken.then_some(property))
-}
-
-/// Whether somebody holds a claim that is not at the path, does not know it, and has no way to learn of it.
-pub(super) fn broken_knowledge(world: &World, scenario: &Scenario) -> Option<Property> {
-    let mut holders = world.processes.iter().filter(|process| process.task() == Task::Hold && process.may_heal());
-    let deaf = holders.any(|process| process.open_slot() != world.kernel.path) && scenario.lacks(Ablation::Heal);
-    deaf.then_some(Property::HolderKnows)
 }

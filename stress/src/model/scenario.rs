@@ -19,11 +19,11 @@ pub struct Scenario {
     /// How often each task acquires; a crash or a cancelled acquire ends the round. May be [`Scenario::UNBOUNDED`].
     pub rounds: u8,
     /// Ideal older peers: create with `O_EXCL`, keep it open while holding, close, unlink. At most
-    /// [`Scenario::MAX_OLDER`].
+    /// [`Scenario::MAX_PEERS`].
     pub older: u8,
     /// How often each of them acquires. May be [`Scenario::UNBOUNDED`].
     pub older_rounds: u8,
-    /// Other peers: with the ideal ones at most [`Scenario::MAX_OLDER`].
+    /// Other peers: with the ideal ones at most [`Scenario::MAX_PEERS`].
     pub parts: &'static [Part],
     /// Who opens the claim for reading and closes it again, as often as they like. At most [`Scenario::MAX_READERS`].
     pub readers: u8,
@@ -36,7 +36,7 @@ pub struct Scenario {
     /// How often somebody deletes the state directory, which takes the arbiter and the spares' names, one after the other.
     /// At most [`Scenario::MAX_ARBITERS`] - 1.
     pub state_directory_deletions: u8,
-    /// How many SIGKILLs hit processes of this crate or older peers. At most [`Scenario::MAX_CRASHES`].
+    /// How many SIGKILLs hit processes of this crate or peers. At most [`Scenario::MAX_CRASHES`].
     pub crashes: u8,
     /// How many acquires are cancelled, or fail, between two of their operations. May be [`Scenario::UNBOUNDED`].
     pub cancellations: u8,
@@ -86,8 +86,8 @@ impl Scenario {
     pub const MAX_SWEEPERS: u8 = 2;
     /// The most readers that one scenario can have.
     pub const MAX_READERS: u8 = 2;
-    /// The most older peers that one scenario can have.
-    pub const MAX_OLDER: u8 = 4;
+    /// The most peers, ideal ones and others, that one scenario can have.
+    pub const MAX_PEERS: u8 = 4;
     /// The most arbiters that can come to be in one scenario.
     pub const MAX_ARBITERS: u8 = 4;
     /// The most SIGKILLs that one scenario can have.
@@ -154,6 +154,12 @@ impl Scenario {
         Self { ablation: None, ..self }
     }
 
+    /// The same scenario beside a dead owner's claim.
+    #[must_use]
+    pub const fn beside_the_dead(self) -> Self {
+        Self { leftover: Leftover::Foreign, ..self }
+    }
+
     /// The same scenario with processes that keep no spare.
     #[must_use]
     pub const fn without_spares(self) -> Self {
@@ -167,7 +173,7 @@ impl Scenario {
         let within = self.processes <= Self::MAX_PROCESSES
             && (1..=Self::MAX_TASKS).contains(&self.tasks)
             && self.sweepers <= Self::MAX_SWEEPERS
-            && usize::from(self.older) + self.parts.len() <= usize::from(Self::MAX_OLDER)
+            && usize::from(self.older) + self.parts.len() <= usize::from(Self::MAX_PEERS)
             && self.readers <= Self::MAX_READERS
             && self.state_directory_deletions < Self::MAX_ARBITERS
             && self.crashes <= Self::MAX_CRASHES;

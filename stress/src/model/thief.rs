@@ -9,7 +9,7 @@
 //! finds it closed, and the takeover robs the thief.
 
 use super::peer::{Identity, Part, Position, Program};
-use super::scenario::{Leftover, Scenario};
+use super::scenario::Scenario;
 
 /// In this crate's PID namespace, and in another.
 const NEAR: Identity = Identity::of(1);
@@ -42,12 +42,6 @@ impl Scenario {
         crashes: 0,
         ..BESIDE
     };
-
-    /// The same scenario beside a dead owner's claim.
-    #[must_use]
-    pub const fn beside_the_dead(self) -> Self {
-        Self { leftover: Leftover::Foreign, ..self }
-    }
 }
 
 const BESIDE: Scenario =
@@ -76,7 +70,7 @@ mod tests {
     /// The exception of a hold whose claim was renamed into place, and nothing wider.
     #[test]
     fn a_takeover_robs_a_thief_that_it_has_probed_between_its_rename_and_its_open() {
-        let thief: fn(Move) -> bool = |action| matches!(action, Move::Older(_));
+        let thief: fn(Move) -> bool = |action| matches!(action, Move::Peer(_));
         let ours: fn(Move) -> bool =
             |action| matches!(action, Move::Start(_) | Move::Operate(_) | Move::Resume(_) | Move::Elapse(_));
         let alone = Scenario { processes: 1, crashes: 0, ..Scenario::BESIDE_A_THIEF[2] }.beside_the_dead();
@@ -84,15 +78,15 @@ mod tests {
         let dead = world.kernel.path;
         act(&mut world, &alone, thief, |world| world.kernel.path != dead);
         act(&mut world, &alone, ours, |world| world.processes[0].grace.is_some());
-        act(&mut world, &alone, thief, |world| world.older[0].is_holding());
+        act(&mut world, &alone, thief, |world| world.peers[0].is_holding());
         act(&mut world, &alone, ours, |world| world.processes[0].is_holding());
-        assert!(world.older[0].void);
-        world.older[0].void = false;
+        assert!(world.peers[0].void);
+        world.peers[0].void = false;
         assert_eq!(broken_exclusions(&world).next(), Some(Property::ExclusionNewOlder));
 
         let mut opened = World::new(&alone);
-        act(&mut opened, &alone, thief, |world| world.older[0].is_holding());
+        act(&mut opened, &alone, thief, |world| world.peers[0].is_holding());
         act(&mut opened, &alone, ours, |world| world.processes[0].pin.is_some());
-        assert!(!opened.older[0].void, "a probe that comes later finds a writer");
+        assert!(!opened.peers[0].void, "a probe that comes later finds a writer");
     }
 }

@@ -62,9 +62,9 @@ impl Counterexample {
             }
         }
         let processes = (0..).zip(&world.processes).filter(|(_, process): &(usize, _)| process.is_holding());
-        let older = (0..).zip(&world.older).filter(|(_, peer)| peer.is_holding());
+        let peers = (0..).zip(&world.peers).filter(|(_, peer)| peer.is_holding());
         let holders =
-            processes.map(|(who, _)| world.name(who)).chain(older.map(|(number, _)| peer::name(&world, number)));
+            processes.map(|(who, _)| world.name(who)).chain(peers.map(|(number, _)| peer::name(&world, number)));
         Self { scenario: scenario.name, property, lines, holders: holders.collect(), moves: played.len(), played }
     }
 }
@@ -111,8 +111,8 @@ fn describe(before: &World, action: Move, after: &World) -> Option<Line> {
         Move::Kill(number) => process(number, "SIGKILL".to_owned()),
         Move::Start(number) => process(number, begun(before, after, usize::from(number))),
         Move::Read(number) => outside(&format!("reader {}", number + 1), &read(before, after, usize::from(number))),
-        Move::Older(number) => peer::line(before, after, number),
-        Move::KillOlder(number) => outside(&peer::name(before, number), "SIGKILL"),
+        Move::Peer(number) => peer::line(before, after, number),
+        Move::KillPeer(number) => outside(&peer::name(before, number), "SIGKILL"),
         Move::DeleteClaim => outside("operator", &unlinked(before)),
         Move::DeleteArbiter => outside("somebody", "rm -r .session-lock: the arbiter"),
         Move::DeleteSpares => outside("somebody", "rm -r .session-lock: the spares' names"),

@@ -6,7 +6,7 @@ use super::ablation::Ablation;
 use super::kernel::{Content, Grown, Kernel, Slot, Slots};
 use super::peer::{Part, Peer};
 use super::process::{Grace, Milestone, Process, Range, Role, Shared, Task, Turn};
-use super::property::{Property, broken_exclusions, broken_knowledge};
+use super::property::{Property, broken_exclusions};
 use super::scenario::{Learning, Leftover, Scenario, spend};
 
 /// One state.
@@ -19,7 +19,8 @@ pub(super) struct World {
     pub(super) shared: Vec<Shared>,
     /// How many tasks the first process has.
     pub(super) tasks: usize,
-    pub(super) older: Vec<Peer>,
+    /// Older peers, the ideal ones first, and known-broken locks in this crate's place.
+    pub(super) peers: Vec<Peer>,
     /// Which file each reader has open.
     pub(super) readers: Vec<Option<Slot>>,
     pub(super) faults: Faults,
@@ -60,9 +61,9 @@ pub(super) enum Move {
     /// A task begins a round with the turn, and starts its process if that does not run: at first, or in a dead one's place.
     Start(u8),
     /// A peer takes its next step, or learns of its last one's answer.
-    Older(u8),
+    Peer(u8),
     /// SIGKILL hits a peer, and with it all tasks of its process.
-    KillOlder(u8),
+    KillPeer(u8),
     /// A reader opens the claim, or closes what it has open.
     Read(u8),
     /// The operator deletes the claim.
@@ -113,7 +114,7 @@ impl World {
             processes,
             shared: vec![Shared::default(); applications + sweepers],
             tasks,
-            older: ideal.chain(scenario.parts.iter().copied()).map(Peer::new).collect(),
+            peers: ideal.chain(scenario.parts.iter().copied()).map(Peer::new).collect(),
             readers: vec![None; usize::from(scenario.readers)],
             faults: Faults {
                 claim_deletions: scenario.claim_deletions,
@@ -130,7 +131,7 @@ impl World {
     pub(super) fn heap_bytes(&self) -> usize {
         size_of_val(&*self.processes)
             + size_of_val(&*self.shared)
-            + size_of_val(&*self.older)
+            + size_of_val(&*self.peers)
             + size_of_val(&*self.readers)
     }
 
@@ -164,7 +165,7 @@ impl World {
         };
         self.settle(scenario);
         let checked = |property: &Property| scenario.properties.contains(property);
-        broken.into_iter().chain(broken_exclusions(self)).chain(broken_knowledge(self, scenario)).find(checked)
+        broken.into_iter().chain(broken_exclusions(self)).find(checked)
     }
 
     /// What nobody's machine asks for.
@@ -173,10 +174,10 @@ impl World {
             Move::Cancel(number) => self.cancel(usize::from(number)),
             Move::Kill(number) => self.kill(usize::from(number), scenario),
             Move::Start(number) => self.start(usize::from(number)),
-            Move::Older(number) => self.step_older(usize::from(number)),
-            Move::KillOlder(number) => {
+            Move::Peer(number) => self.step_peer(usize::from(number)),
+            Move::KillPeer(number) => {
                 spend(&mut self.faults.crashes);
-                self.kill_older(usize::from(number));
+                self.kill_peer(usize::from(number));
             }
             Move::Read(number) => {
                 let reader = &mut self.readers[usize::from(number)];
@@ -325,10 +326,10 @@ impl World {
     pub(super) fn unlink(&mut self, account: Account) {
         let Some(victim) = self.kernel.path.take() else { return };
         let void = account != Account::Peer;
-        for process in self.processes.iter_mut().filter(|process| process.open_slot() == Some(victim)) {
+        for process in self.processes.iter_mut().filter(|process| process.own_slot() == Some(victim)) {
             process.void |= void;
         }
-        for peer in self.older.iter_mut().filter(|peer| peer.own == Some(victim)) {
+        for peer in self.peers.iter_mut().filter(|peer| peer.own == Some(victim)) {
             peer.own = None;
             peer.void |= void;
         }
@@ -362,7 +363,7 @@ impl World {
         let pins = if scenario.lacks(Ablation::Pin) { &[] } else { self.processes.as_slice() };
         let pins = pins.iter().filter_map(|process| process.pin);
         let files = self.files().map(|file| file.slot);
-        let peers = self.older.iter().filter_map(Peer::uses).chain(self.readers.iter().copied().flatten());
+        let peers = self.peers.iter().filter_map(Peer::uses).chain(self.readers.iter().copied().flatten());
         let in_use = files.chain(pins).chain(peers).collect();
         self.kernel.reap(in_use);
     }

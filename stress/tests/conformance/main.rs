@@ -219,10 +219,14 @@ fn figures(coverage: &Coverage, begun: Instant) -> String {
 fn file_systems() -> Vec<(&'static str, PathBuf)> {
     let wanted = [("ext4", PathBuf::from(env!("CARGO_TARGET_TMPDIR"))), ("tmpfs", shared_memory())];
     let found = wanted.into_iter().filter_map(|(wanted, path)| {
-        let kind = match statfs(&path).ok()?.filesystem_type() {
-            EXT4_SUPER_MAGIC => "ext4",
-            TMPFS_MAGIC => "tmpfs",
-            _ => "another file system",
+        let kind = match statfs(&path).map(|answer| answer.filesystem_type()) {
+            Ok(EXT4_SUPER_MAGIC) => "ext4",
+            Ok(TMPFS_MAGIC) => "tmpfs",
+            Ok(_) => "another file system",
+            Err(error) => {
+                println!("    skipped: {wanted}: statfs({}): {error}", path.display());
+                return None;
+            }
         };
         if kind != wanted {
             println!("    skipped: {wanted}: {} is on {kind}, and played as that", path.display());

@@ -2,25 +2,14 @@
 
 use super::{Inside, every_schedule, many_schedules};
 use crate::error::LockError;
-use crate::name::{Range, Session};
-use crate::queue::{Asked, Delivery, Parker, Queues, Waiter};
-use crate::sys;
+use crate::queue::support::{asked, await_delivery, range};
+use crate::queue::{Delivery, Parker, Queues, Waiter};
 use crate::sys::sync::thread;
 use crate::waiters::Waiters;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::time::Duration;
-
-/// Not `thread::park`, which may wake for nothing: there would be no end of schedules.
-#[derive(Default)]
-struct Unpark(Parker);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
 
 #[derive(Default)]
 struct Turns {
@@ -30,29 +19,9 @@ struct Turns {
     ended: AtomicU32,
 }
 
-fn range() -> Range {
-    Session::new("s").expect("valid").range
-}
-
-fn asked() -> Asked {
-    Asked { label: None, since: sys::clock::now() }
-}
-
 impl Turns {
     fn join(&self) -> Option<Arc<Waiter>> {
         self.queues.take_or_wait(range(), asked)
-    }
-
-    /// Waits until something is delivered.
-    fn await_delivery(waiter: &Waiter) -> Delivery {
-        let unpark: Arc<Unpark> = Arc::default();
-        let waker = Waker::from(Arc::clone(&unpark));
-        loop {
-            if let Some(delivery) = waiter.poll(&waker) {
-                return delivery;
-            }
-            assert!(unpark.0.park(Duration::MAX), "woken for nothing");
-        }
     }
 
     fn use_turn(&self) {
@@ -63,7 +32,7 @@ impl Turns {
 
     /// Waits for the turn, uses it, passes it on.
     fn serve(&self) {
-        match self.join().map(|waiter| Self::await_delivery(&waiter)) {
+        match self.join().map(|waiter| await_delivery(&waiter, Duration::MAX)) {
             None | Some(Delivery::Turn) => self.use_turn(),
             Some(Delivery::Failed(LockError::Restarted)) => {
                 self.ended.fetch_add(1, Ordering::SeqCst);
@@ -129,7 +98,7 @@ fn a_turn_that_is_given_up_reaches_the_next() {
         let waiting = thread::spawn({
             let turns = Arc::clone(&turns);
             move || {
-                assert!(matches!(Turns::await_delivery(&third), Delivery::Turn));
+                assert!(matches!(await_delivery(&third, Duration::MAX), Delivery::Turn));
                 turns.use_turn();
             }
         });
@@ -183,7 +152,7 @@ fn a_restart_ends_each_once_and_loses_no_turn() {
         let waiter = turns.join().expect("taken");
         let waiting = thread::spawn({
             let turns = Arc::clone(&turns);
-            move || match Turns::await_delivery(&waiter) {
+            move || match await_delivery(&waiter, Duration::MAX) {
                 Delivery::Turn => turns.use_turn(),
                 Delivery::Failed(LockError::Restarted) => {
                     turns.ended.fetch_add(1, Ordering::SeqCst);

@@ -16,7 +16,7 @@ impl From<bool> for Answer {
 impl World {
     /// Whether a peer can take a step now.
     pub(in crate::model) fn may_step(&self, who: usize) -> bool {
-        let peer = &self.older[who];
+        let peer = &self.peers[who];
         if peer.answer.is_some() {
             return true;
         }
@@ -26,7 +26,7 @@ impl World {
         if peer.life == Life::Absent {
             return true;
         }
-        let mut others = (0..).zip(&self.older).filter(|(number, _)| *number != who).map(|(_, other)| other);
+        let mut others = (0..).zip(&self.peers).filter(|(number, _)| *number != who).map(|(_, other)| other);
         match peer.step().call {
             Call::CreateWhenFree => self.kernel.path.is_none(),
             Call::Flock => {
@@ -34,19 +34,19 @@ impl World {
                 !others.any(|other| other.file == locked)
             }
             Call::LockPermanent => !others.any(|other| other.guard),
-            Call::Reserve => !self.older[self.first_task(who)].remembered,
+            Call::Reserve => !self.peers[self.first_task(who)].remembered,
             _ => true,
         }
     }
 
     /// Whether it is in the middle of a round: a SIGKILL makes no difference to others.
     pub(in crate::model) fn may_be_killed(&self, who: usize) -> bool {
-        !self.older[who].is_at_rest()
+        !self.peers[who].is_at_rest()
     }
 
     /// A peer starts, takes its next step, or learns of its last one's answer.
-    pub(in crate::model) fn step_older(&mut self, who: usize) {
-        let peer = &mut self.older[who];
+    pub(in crate::model) fn step_peer(&mut self, who: usize) {
+        let peer = &mut self.peers[who];
         if peer.life == Life::Absent {
             peer.life = Life::Running;
             return;
@@ -56,7 +56,7 @@ impl World {
             peer.go(step, answer);
         } else {
             let answer = self.call(who, step.call);
-            let peer = &mut self.older[who];
+            let peer = &mut self.peers[who];
             if step.is_answered() {
                 peer.answer = Some(answer);
             } else {
@@ -67,10 +67,10 @@ impl World {
     }
 
     /// SIGKILL: all tasks of the process are gone. Somebody who is nobody is replaced by another at once.
-    pub(in crate::model) fn kill_older(&mut self, who: usize) {
-        let victim = self.older[who].identity;
-        for number in 0..self.older.len() {
-            let peer = &mut self.older[number];
+    pub(in crate::model) fn kill_peer(&mut self, who: usize) {
+        let victim = self.peers[who].identity;
+        for number in 0..self.peers.len() {
+            let peer = &mut self.peers[number];
             if number != who && !peer.identity.is_process_of(victim) {
                 continue;
             }
@@ -88,13 +88,13 @@ impl World {
 
     /// The peers that a grace which begins now waits for.
     pub(in crate::model) fn delays(&self) -> Grace {
-        let delaying = (0..).zip(&self.older).filter(|(_, peer)| peer.delays_grace());
+        let delaying = (0..).zip(&self.peers).filter(|(_, peer)| peer.delays_grace());
         Grace(delaying.fold(0, |peers, (number, _)| peers | 1 << number))
     }
 
     /// No grace waits any longer for a peer that has moved on.
     fn end_delay(&mut self, who: usize) {
-        if self.older[who].delays_grace() {
+        if self.peers[who].delays_grace() {
             return;
         }
         for grace in self.processes.iter_mut().filter_map(|process| process.grace.as_mut()) {
@@ -104,8 +104,8 @@ impl World {
 
     /// The number of the task with which this one's process keeps its map.
     fn first_task(&self, who: usize) -> usize {
-        let identity = self.older[who].identity;
-        self.older.iter().position(|peer| peer.identity.is_process_of(identity)).unwrap_or(who)
+        let identity = self.peers[who].identity;
+        self.peers.iter().position(|peer| peer.identity.is_process_of(identity)).unwrap_or(who)
     }
 
     fn call(&mut self, who: usize, call: Call) -> Answer {
@@ -119,20 +119,20 @@ impl World {
             Call::AskStart => return self.has_pid(who, |peer, read| peer.start == read.start).into(),
             Call::AskSelf(mine) => return self.is_mine(who, mine).into(),
             Call::AskMap(mine) => {
-                return (self.is_mine(who, mine) && !self.older[self.first_task(who)].remembered).into();
+                return (self.is_mine(who, mine) && !self.peers[self.first_task(who)].remembered).into();
             }
             Call::Reserve | Call::Remember => self.set_remembered(who, true),
             Call::Forget => self.set_remembered(who, false),
             Call::Write => self.write(who),
             Call::Prepare => self.prepare(who),
             Call::Rename => self.rename(who),
-            Call::CheckPath => return (self.kernel.path == self.older[who].uses()).into(),
+            Call::CheckPath => return (self.kernel.path == self.peers[who].uses()).into(),
             Call::Flock => self.set_way(who, Way::Locked),
             Call::Funlock => self.set_way(who, Way::Write),
-            Call::LockPermanent => self.older[who].guard = true,
-            Call::UnlockPermanent => self.older[who].guard = false,
-            Call::Close => self.older[who].file = None,
-            Call::Unlink => self.unlink(if self.older[who].void { Account::Operator } else { Account::Peer }),
+            Call::LockPermanent => self.peers[who].guard = true,
+            Call::UnlockPermanent => self.peers[who].guard = false,
+            Call::Close => self.peers[who].file = None,
+            Call::Unlink => self.unlink(if self.peers[who].void { Account::Operator } else { Account::Peer }),
             Call::Evict => self.unlink(Account::Thief),
         }
         Answer::Yes
@@ -143,38 +143,38 @@ impl World {
             return Answer::No;
         }
         let slot = self.kernel.create(Content::Empty);
-        self.older[who].makes(slot, Way::Write);
+        self.peers[who].makes(slot, Way::Write);
         Answer::Yes
     }
 
     fn open_or_create(&mut self, who: usize) {
         if self.create(who) == Answer::No {
             self.open(who, Way::Write);
-            let peer = &mut self.older[who];
+            let peer = &mut self.peers[who];
             peer.own = peer.uses();
             peer.void = false;
         }
     }
 
     fn open(&mut self, who: usize, way: Way) -> Answer {
-        self.older[who].file = self.kernel.path.map(|slot| Open { slot, way });
+        self.peers[who].file = self.kernel.path.map(|slot| Open { slot, way });
         self.kernel.path.is_some().into()
     }
 
     /// A probe that found the renamed claim closed has nothing to go by any more.
     fn reopen(&mut self, who: usize) -> Answer {
         let opened = self.open(who, Way::Write);
-        let slot = self.older[who].uses();
+        let slot = self.peers[who].uses();
         let found_closed = |process: &Process| {
             let waits = process.operation() == Some(Operation::AwaitGrace);
             process.pin == slot && (waits || process.pending == Some(Completion::NoWriter))
         };
-        self.older[who].void |= slot.is_some() && self.processes.iter().any(found_closed);
+        self.peers[who].void |= slot.is_some() && self.processes.iter().any(found_closed);
         opened
     }
 
     fn read(&mut self, who: usize) -> Answer {
-        let Some(Open { slot, .. }) = self.older[who].file.take() else {
+        let Some(Open { slot, .. }) = self.peers[who].file.take() else {
             unreachable!("a peer reads what it has opened")
         };
         let held = self.files().any(|file| file.slot == slot && file.locked);
@@ -184,25 +184,25 @@ impl World {
             Content::BackedBy(_) if held => Some(Identity::OURS),
             Content::Foreign | Content::BackedBy(_) => Some(Identity::NOBODY),
         };
-        self.older[who].read = named;
+        self.peers[who].read = named;
         named.is_some().into()
     }
 
     /// Whether somebody who lives in this peer's namespace has the pid that it has read, and more.
     fn has_pid(&self, who: usize, more: fn(Identity, Identity) -> bool) -> bool {
-        let Peer { identity: own, read: Some(read), .. } = self.older[who] else {
+        let Peer { identity: own, read: Some(read), .. } = self.peers[who] else {
             unreachable!("a peer asks for what it has read")
         };
         if read == Identity::OURS {
             return own.namespace == read.namespace;
         }
         let there = Identity { namespace: own.namespace, ..read };
-        let running = self.older.iter().filter(|peer| peer.life == Life::Running).map(|peer| peer.identity);
+        let running = self.peers.iter().filter(|peer| peer.life == Life::Running).map(|peer| peer.identity);
         running.into_iter().any(|peer| peer.is_process_of(there) && more(peer, read))
     }
 
     fn is_mine(&self, who: usize, mine: Mine) -> bool {
-        let Peer { identity: own, read, .. } = self.older[who];
+        let Peer { identity: own, read, .. } = self.peers[who];
         read.is_some_and(|read| match mine {
             Mine::Pid => read.pid == own.pid,
             Mine::PidAndStart => (read.pid, read.start) == (own.pid, own.start),
@@ -212,29 +212,29 @@ impl World {
 
     fn set_remembered(&mut self, who: usize, remembered: bool) {
         let first = self.first_task(who);
-        self.older[first].remembered = remembered;
+        self.peers[first].remembered = remembered;
     }
 
     fn set_way(&mut self, who: usize, way: Way) {
-        self.older[who].file = self.older[who].file.map(|file| Open { way, ..file });
+        self.peers[who].file = self.peers[who].file.map(|file| Open { way, ..file });
     }
 
     fn write(&mut self, who: usize) {
-        let slot = self.older[who].uses().expect("a peer writes what it has open");
-        self.kernel.write(slot, self.older[who].payload());
+        let slot = self.peers[who].uses().expect("a peer writes what it has open");
+        self.kernel.write(slot, self.peers[who].payload());
     }
 
     fn prepare(&mut self, who: usize) {
-        let slot = self.kernel.create_unnamed(self.older[who].payload());
-        self.older[who].file = Some(Open { slot, way: Way::Aside });
+        let slot = self.kernel.create_unnamed(self.peers[who].payload());
+        self.peers[who].file = Some(Open { slot, way: Way::Aside });
     }
 
     fn rename(&mut self, who: usize) {
-        let slot = self.older[who].uses().expect("a peer renames what it has prepared");
+        let slot = self.peers[who].uses().expect("a peer renames what it has prepared");
         self.unlink(Account::Thief);
         self.kernel.link(slot);
-        self.older[who].makes(slot, Way::Aside);
-        self.older[who].file = None;
+        self.peers[who].makes(slot, Way::Aside);
+        self.peers[who].file = None;
     }
 }
 

@@ -8,17 +8,17 @@ use super::{Answer, Call, Identity, Life, Peer, Position};
 
 /// What a peer is called.
 pub(in crate::model) fn name(world: &World, number: u8) -> String {
-    let position = world.older[usize::from(number)].position;
+    let position = world.peers[usize::from(number)].position;
     format!("{} {}", if position == Position::Beside { "older" } else { "peer" }, number + 1)
 }
 
 /// What a peer's step does and what comes of it. `None`: it learns of something that is told already.
 pub(in crate::model) fn line(before: &World, after: &World, number: u8) -> Option<Line> {
     let who = usize::from(number);
-    let (old, new) = (&before.older[who], &after.older[who]);
+    let (old, new) = (&before.peers[who], &after.peers[who]);
     let began = !old.is_holding() && new.is_holding();
     let what = if old.life == Life::Absent {
-        let tasks = before.older.iter().filter(|peer| peer.identity.is_process_of(old.identity)).count();
+        let tasks = before.peers.iter().filter(|peer| peer.identity.is_process_of(old.identity)).count();
         format!("starts: {}{}", if tasks > 1 { "a task of " } else { "" }, old.identity)
     } else if old.answer.is_some() {
         if !began {

@@ -19,35 +19,23 @@ pub(super) struct Round {
 pub(super) const IDEAL: Round =
     Round { steps: &[then(CreateWhenFree, 1), then(Write, 2), then(Close, 3), then(Unlink, END)], holds: 1..3 };
 
-pub(super) const DELETE_CREATE: Round = Round {
-    steps: &[
-        ask(Create, 1, 4),
-        then(Write, 2),
-        then(Close, 3),
-        then(Unlink, END),
-        ask(OpenToRead, 5, 0),
-        ask(Read, 6, 0),
-        ask(AskPid, 7, 8),
-        ask(AskStart, 0, 8),
-        then(Evict, 0),
-    ],
-    holds: 2..3,
-};
+pub(super) const DELETE_CREATE: Round = Round { steps: &delete_create(0), holds: 2..3 };
+pub(super) const DELETE_CREATE_HASTY: Round = Round { steps: &delete_create(8), holds: 2..3 };
 
-pub(super) const DELETE_CREATE_HASTY: Round = Round {
-    steps: &[
+/// What cannot be read leads to this step: to the beginning, or to the takeover.
+const fn delete_create(unreadable: u8) -> [Step; 9] {
+    [
         ask(Create, 1, 4),
         then(Write, 2),
         then(Close, 3),
         then(Unlink, END),
         ask(OpenToRead, 5, 0),
-        ask(Read, 6, 8),
+        ask(Read, 6, unreadable),
         ask(AskPid, 7, 8),
         ask(AskStart, 0, 8),
         then(Evict, 0),
-    ],
-    holds: 2..3,
-};
+    ]
+}
 
 /// The creation is guarded too: else a claim that somebody has read is released, and the next one that is made is unlinked.
 pub(super) const DELETE_CREATE_GUARDED: Round = Round {

@@ -84,7 +84,7 @@ impl Simulated {
     }
 
     fn is_legal_for_older(&self, who: u8, deed: OlderDeed, moves: &[Move]) -> bool {
-        let Some(peer) = self.world.older.get(usize::from(who)) else { return false };
+        let Some(peer) = self.world.peers.get(usize::from(who)) else { return false };
         match deed {
             OlderDeed::Create => peer.next_call() == Call::CreateWhenFree,
             OlderDeed::Write => {
@@ -93,7 +93,7 @@ impl Simulated {
             }
             OlderDeed::Close => peer.next_call() == Call::Close,
             OlderDeed::Unlink => peer.next_call() == Call::Unlink,
-            OlderDeed::Kill => moves.contains(&Move::KillOlder(who)),
+            OlderDeed::Kill => moves.contains(&Move::KillPeer(who)),
         }
     }
 
@@ -244,12 +244,12 @@ impl Simulated {
         let named = self.world.kernel.path.is_some();
         match deed {
             OlderDeed::Create if named => Answer::Completed(Completion::Exists),
-            OlderDeed::Kill => self.move_on(Move::KillOlder(who)),
+            OlderDeed::Kill => self.move_on(Move::KillPeer(who)),
             OlderDeed::Unlink => {
-                self.move_on(Move::Older(who));
+                self.move_on(Move::Peer(who));
                 Answer::Completed(if named { Completion::Done } else { Completion::Gone })
             }
-            OlderDeed::Create | OlderDeed::Write | OlderDeed::Close => self.move_on(Move::Older(who)),
+            OlderDeed::Create | OlderDeed::Write | OlderDeed::Close => self.move_on(Move::Peer(who)),
         }
     }
 
