@@ -102,6 +102,8 @@ async fn serve(dir: PathBuf, address: &str, wait: Duration) -> Result<(), Error>
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        // A page that somebody looks at would keep its stream, and so the process.
+        exporter.end_streams();
         told.send(()).ok();
     };
     let too_long = async {

@@ -24,6 +24,12 @@ pub(crate) struct Arguments {
     pub(crate) web: Web,
     #[command(flatten)]
     pub(crate) log: Log,
+
+    /// Ask the exporter that runs at --web.listen-address whether it is healthy, and end: 0 yes, 1 no.
+    ///
+    /// For a container's health check, where there is nothing else to ask with.
+    #[arg(long)]
+    pub(crate) healthcheck: bool,
 }
 
 #[derive(Args)]
@@ -34,7 +40,12 @@ pub(crate) struct Locks {
     /// It need not exist yet: until then its session_lock_exporter_up is 0. NAME is what it is called in labels and pages,
     /// made of A-Z a-z 0-9 . _ -; without it, the path's last part, numbered where two are the same. The path itself is in
     /// no label. In the environment, directories are separated by colons.
-    #[arg(long = "dir", value_name = "[NAME=]PATH", required = true, env = "SESSION_LOCK_EXPORTER_DIR")]
+    #[arg(
+        long = "dir",
+        value_name = "[NAME=]PATH",
+        required_unless_present = "healthcheck",
+        env = "SESSION_LOCK_EXPORTER_DIR"
+    )]
     dirs: Vec<OsString>,
 
     /// How many locks of a directory get metrics of their own, the longest held first.
@@ -108,6 +119,13 @@ pub(crate) struct Web {
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
     #[arg(env = "SESSION_LOCK_EXPORTER_WEB_TELEMETRY_PATH")]
     pub(crate) telemetry_path: String,
+
+    /// Where a trace can be looked at: an address with {trace_id} and {span_id} in it.
+    ///
+    /// The page links to it from each holder that names its span. For Jaeger https://jaeger/trace/{trace_id}, for Grafana's
+    /// Tempo the address of a query in Explore. Without it, the page shows the ids.
+    #[arg(long = "trace-url", value_name = "TEMPLATE", env = "SESSION_LOCK_EXPORTER_TRACE_URL")]
+    pub(crate) trace_url: Option<String>,
 
     /// File with TLS, users, headers and rate limit.
     ///
@@ -191,7 +209,9 @@ mod tests {
             assert_eq!(argument.get_env(), Some(OsStr::new(&expected)));
             assert!(argument.get_help().is_some() && argument.get_help_heading().is_some(), "{long}");
         }
-        let without = Arguments::command().get_arguments().filter(|argument| argument.get_env().is_none()).count();
-        assert_eq!(without, 0, "help and version are added later");
+        // Help and version are added later; the health check is another thing to do, not an option of this one.
+        let command = Arguments::command();
+        let without = command.get_arguments().filter(|argument| argument.get_env().is_none());
+        assert_eq!(without.map(|argument| argument.get_id().as_str()).collect::<Vec<_>>(), ["healthcheck"]);
     }
 }

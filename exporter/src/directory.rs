@@ -7,26 +7,28 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::{Value, json};
-use session_lock::metrics::{BOUNDS, Contention, Exemplar as Observed, Kind, Metrics, Value as Counted};
-use session_lock::payload::Payload;
+use serde_json::Value;
+use session_lock::metrics::{BOUNDS, Exemplar as Observed, Kind, Metrics, Value as Counted};
 use session_lock::{Inspection, LockDir, State};
 
 use crate::family::{Bucket, Exemplar, Family, Histogram, Labels};
-use crate::source::{Gathered, Source};
+use crate::history::History;
+use crate::json::{self, held_since, seconds};
+use crate::source::{Gathered, Source, Survey};
 
 /// A directory of session locks.
 #[derive(Debug)]
 pub struct Directory {
     name: String,
     path: PathBuf,
+    history: History,
 }
 
 impl Directory {
     /// The directory at `path`, which need not exist yet: each look opens it anew.
     #[must_use]
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
-        Self { name: name.into(), path: path.into() }
+        Self { name: name.into(), path: path.into(), history: History::default() }
     }
 
     /// Where it is.
@@ -56,6 +58,7 @@ impl Source for Directory {
         let now = SystemTime::now();
         match locks.metrics() {
             Ok(metrics) => {
+                self.history.note(&metrics, Instant::now());
                 families.extend(metrics.families().map(|(family, values)| counted(family, values)));
                 families.extend(slots(&metrics));
                 families.push(longest_wait(&metrics, now));
@@ -78,16 +81,30 @@ impl Source for Directory {
         let locks = self.open()?;
         let found = locks.scan().map_err(|error| with_causes(&error))?;
         let now = SystemTime::now();
-        Ok(found.iter().map(|lock| lock_json(lock, now)).collect())
+        Ok(found.iter().map(|lock| json::lock(lock, now)).collect())
     }
 
     fn contention(&self, _deadline: Instant) -> Result<Value, String> {
         let metrics = self.open()?.metrics().map_err(|error| error.to_string())?;
         let now = SystemTime::now();
-        let list = |contentions: &[Contention]| -> Value {
-            contentions.iter().map(|contention| contention_json(contention, now)).collect()
+        Ok(json::contention(&metrics.waits, &metrics.contentions, now))
+    }
+
+    fn survey(&self, _deadline: Instant) -> Survey {
+        let locks = match self.open() {
+            Ok(locks) => locks,
+            Err(error) => return Survey { error: Some(error), ..Survey::default() },
         };
-        Ok(json!({ "waiting": list(&metrics.waits), "past": list(&metrics.contentions) }))
+        let (metrics, found) = (locks.metrics(), locks.scan());
+        if let Ok(metrics) = &metrics {
+            self.history.note(metrics, Instant::now());
+        }
+        let causes = [
+            metrics.as_ref().err().map(|error| with_causes(error)),
+            found.as_ref().err().map(|error| with_causes(error)),
+        ];
+        let error = causes.into_iter().flatten().reduce(|all, error| format!("{all}; {error}"));
+        Survey { locks: found.unwrap_or_default(), metrics: metrics.ok(), samples: self.history.samples(), error }
     }
 }
 
@@ -189,46 +206,6 @@ fn longest_waits(metrics: &Metrics, detail: usize, now: SystemTime) -> Option<Fa
             family.value(Labels::new().with("session", &wait.session), seconds(wait.since, now))
         })
     })
-}
-
-fn held_since(lock: &Inspection) -> Option<SystemTime> {
-    let is_held = matches!(lock.state, State::Held | State::ForeignHeld | State::Inherited);
-    is_held.then(|| lock.holder.as_ref()?.payload.as_ref()?.created_at).flatten()
-}
-
-fn lock_json(lock: &Inspection, now: SystemTime) -> Value {
-    let payload = lock.holder.as_ref().and_then(|holder| holder.payload.as_ref());
-    let waiting =
-        |waiter: &session_lock::Waiting| json!({ "label": waiter.label, "seconds": waiter.waited.as_secs_f64() });
-    json!({
-        "session": lock.name,
-        "state": lock.state.as_str(),
-        "words": lock.to_string(),
-        "holder": payload.map(payload_json),
-        "heldSeconds": held_since(lock).map(|since| seconds(since, now)),
-        "waiting": lock.waiters.here.iter().map(waiting).collect::<Value>(),
-    })
-}
-
-fn contention_json(contention: &Contention, now: SystemTime) -> Value {
-    json!({
-        "session": contention.session,
-        "waiter": { "pid": contention.pid, "pidNs": contention.pid_ns, "label": contention.label },
-        "since": seconds(SystemTime::UNIX_EPOCH, contention.since),
-        "seconds": contention.waited.map_or_else(|| seconds(contention.since, now), |waited| waited.as_secs_f64()),
-        "holder": contention.holder.as_ref().map(payload_json),
-        "words": contention.holder().to_string(),
-    })
-}
-
-/// What a claim says, under the names that it has there.
-fn payload_json(payload: &Payload) -> Value {
-    serde_json::from_slice(&payload.encode(0)).unwrap_or(Value::Null)
-}
-
-/// A clock that was set back gives 0.
-fn seconds(since: SystemTime, until: SystemTime) -> f64 {
-    until.duration_since(since).unwrap_or_default().as_secs_f64()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are doubles")]

@@ -9,7 +9,9 @@ use axum::Router;
 use serde_json::Value;
 
 use crate::flight::Flight;
+use crate::live::{Live, Surveys};
 use crate::own::Own;
+use crate::page::TraceUrl;
 use crate::routes;
 use crate::source::{Gathered, Source};
 
@@ -29,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) slots: tokio::sync::Semaphore,
     pub(crate) max_requests: usize,
     pub(crate) own: Own,
+    pub(crate) live: Live,
+    pub(crate) trace_url: Option<TraceUrl>,
     /// Whether the first look of all directories has begun.
     pub(crate) first_look: AtomicBool,
 }
@@ -40,6 +44,7 @@ pub(crate) struct Looked {
     pub(crate) gather: Flight<Gathered>,
     pub(crate) locks: Flight<Result<Value, String>>,
     pub(crate) contention: Flight<Result<Value, String>>,
+    pub(crate) surveys: Surveys,
     /// Whether it was tried once: it answered, or the time for it was over.
     pub(crate) tried: AtomicBool,
 }
@@ -51,6 +56,7 @@ pub struct Builder {
     telemetry_path: String,
     max_requests: usize,
     detail: usize,
+    trace_url: Option<String>,
 }
 
 /// Why there can be no such exporter.
@@ -59,13 +65,24 @@ pub struct Builder {
 pub enum BuildError {
     /// The path for the metrics is none, or is another route's.
     TelemetryPath(String),
+    /// The address of traces is none that a page can link to.
+    TraceUrl(String),
 }
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::TelemetryPath(path) = self;
-        write!(f, "metrics cannot be at {path:?}: it must begin with a slash, be made of A-Z a-z 0-9 . _ - and ")?;
-        f.write_str("slashes, and be no other route of the exporter")
+        match self {
+            Self::TelemetryPath(path) => write!(
+                f,
+                "metrics cannot be at {path:?}: it must begin with a slash, be made of A-Z a-z 0-9 . _ - and slashes, and \
+                 be no other route of the exporter",
+            ),
+            Self::TraceUrl(template) => write!(
+                f,
+                "traces cannot be at {template:?}: it must begin with http:// or https://, and have {{trace_id}} or \
+                 {{span_id}} in it",
+            ),
+        }
     }
 }
 
@@ -86,6 +103,7 @@ impl Exporter {
             telemetry_path: "/metrics".to_owned(),
             max_requests: DEFAULT_MAX_REQUESTS,
             detail: 0,
+            trace_url: None,
         }
     }
 
@@ -95,6 +113,14 @@ impl Exporter {
     /// limits of connections: these are the server's concern.
     pub fn router(&self) -> Router {
         routes::router(self)
+    }
+
+    /// Ends the streams that pages in browsers listen to, and lets no new one begin; everything else is answered as before.
+    ///
+    /// A stream goes on for as long as somebody looks. So a program that mounts the router and stops in good order calls this
+    /// when it begins to; this crate's server does so by itself.
+    pub fn end_streams(&self) {
+        self.shared.live.end();
     }
 
     /// Looks at every directory once, in the background, so that `/-/ready` can say so; without it, the first request
@@ -132,18 +158,27 @@ impl Builder {
         self
     }
 
+    /// Where a trace can be looked at, for the page's links: an address with `{trace_id}` and `{span_id}` in it, for which the
+    /// ids are put in, in hexadecimal digits. Without it the page shows the ids as text.
+    pub fn trace_url(mut self, template: impl Into<String>) -> Self {
+        self.trace_url = Some(template.into());
+        self
+    }
+
     /// The exporter.
     ///
     /// # Errors
     ///
-    /// [`BuildError::TelemetryPath`] for a path that cannot be a route.
+    /// [`BuildError::TelemetryPath`] for a path that cannot be a route, [`BuildError::TraceUrl`] for an address that cannot be a
+    /// trace's.
     pub fn build(self) -> Result<Exporter, BuildError> {
-        let Self { sources, telemetry_path, max_requests, detail } = self;
+        let Self { sources, telemetry_path, max_requests, detail, trace_url } = self;
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
         let taken = routes::TAKEN.contains(&telemetry_path.as_str());
         if taken || !telemetry_path.starts_with('/') || !telemetry_path.bytes().all(fits) {
             return Err(BuildError::TelemetryPath(telemetry_path));
         }
+        let trace_url = trace_url.map(|template| TraceUrl::new(&template).ok_or(BuildError::TraceUrl(template)));
         let mut names = BTreeSet::new();
         let directories = sources.into_iter().map(|source| Looked {
             name: unique(source.name(), &mut names),
@@ -151,6 +186,7 @@ impl Builder {
             gather: Flight::default(),
             locks: Flight::default(),
             contention: Flight::default(),
+            surveys: Surveys::default(),
             tried: AtomicBool::new(false),
         });
         let shared = Shared {
@@ -160,6 +196,8 @@ impl Builder {
             slots: tokio::sync::Semaphore::new(max_requests),
             max_requests,
             own: Own::default(),
+            live: Live::new(),
+            trace_url: trace_url.transpose()?,
             first_look: AtomicBool::new(false),
         };
         Ok(Exporter { shared: Arc::new(shared) })
@@ -190,7 +228,9 @@ mod tests {
 
     #[test]
     fn the_metrics_have_a_path_of_their_own() {
-        for path in ["", "metrics", "/", "/-/healthy", "/api/v1/locks", "/{a}", "/a b", "/metrics?x"] {
+        for path in
+            ["", "metrics", "/", "/-/healthy", "/api/v1/locks", "/lock", "/events", "/{a}", "/a b", "/metrics?x"]
+        {
             let built = Exporter::builder().telemetry_path(path).build();
             assert_eq!(built.err(), Some(BuildError::TelemetryPath(path.to_owned())));
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use tokio::net::TcpListener;
@@ -26,6 +26,25 @@ impl ListenAddress {
         }
         TcpListener::bind((host.as_str(), *port)).await
     }
+
+    /// Where somebody on this machine reaches such a listener.
+    pub(crate) fn reachable(&self) -> io::Result<Vec<SocketAddr>> {
+        let Self { host, port } = self;
+        if host.is_empty() {
+            return Ok(vec![(Ipv6Addr::LOCALHOST, *port).into(), (Ipv4Addr::LOCALHOST, *port).into()]);
+        }
+        Ok((host.as_str(), *port).to_socket_addrs()?.map(to_loopback).collect())
+    }
+}
+
+/// What means every interface is none that can be connected to.
+fn to_loopback(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 impl FromStr for ListenAddress {

@@ -4,6 +4,7 @@
 //! the line with the address comes only when requests are accepted there and the signals are caught.
 
 mod arguments;
+mod healthcheck;
 mod listen;
 mod logging;
 
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use session_lock_exporter::otlp::{self, Otlp};
-use session_lock_exporter::{Directory, Exporter, Exposure, Server, Stopped};
+use session_lock_exporter::{BuildError, Directory, Exporter, Exposure, Server, Stopped};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,13 +28,20 @@ const BLOCKING_THREADS: usize = 4;
 
 fn main() -> ExitCode {
     let (arguments, directories) = Arguments::parse_with_directories();
-    match start(&arguments, directories) {
+    let done = if arguments.healthcheck { healthcheck(&arguments.web) } else { start(&arguments, directories) };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("session-lock-exporter: {message}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn healthcheck(web: &Web) -> Result<(), String> {
+    let address = &web.listen_address;
+    let reachable = address.reachable().map_err(|error| format!("cannot look up {address}: {error}"))?;
+    healthcheck::ask(&reachable)
 }
 
 fn start(arguments: &Arguments, directories: Vec<NamedDirectory>) -> Result<(), String> {
@@ -52,14 +60,18 @@ fn start(arguments: &Arguments, directories: Vec<NamedDirectory>) -> Result<(), 
 }
 
 async fn run(arguments: &Arguments, directories: Vec<NamedDirectory>) -> Result<(), String> {
-    let Web { telemetry_path, max_requests, config_file, insecure, .. } = &arguments.web;
+    let Web { telemetry_path, max_requests, config_file, insecure, trace_url, .. } = &arguments.web;
     let exporter =
         Exporter::builder().telemetry_path(telemetry_path).max_requests(*max_requests).detail(arguments.locks.detail);
     let with = |exporter: session_lock_exporter::Builder, directory: NamedDirectory| {
         exporter.source(Directory::new(directory.name, directory.path))
     };
+    let exporter = trace_url.iter().fold(exporter, session_lock_exporter::Builder::trace_url);
     let exporter = directories.into_iter().fold(exporter, with).build();
-    let exporter = exporter.map_err(|error| format!("{error} (--web.telemetry-path)"))?;
+    let exporter = exporter.map_err(|error| {
+        let option = if matches!(error, BuildError::TraceUrl(_)) { "--trace-url" } else { "--web.telemetry-path" };
+        format!("{error} ({option})")
+    })?;
 
     let stop = stop_signal().map_err(|error| format!("cannot catch signals: {error}"))?;
     let listeners = listeners(&arguments.web).await?;

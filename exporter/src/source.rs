@@ -3,8 +3,11 @@
 use std::time::Instant;
 
 use serde_json::Value;
+use session_lock::Inspection;
+use session_lock::metrics::Metrics;
 
 use crate::family::Family;
+use crate::history::Sample;
 
 /// One directory that is looked at.
 ///
@@ -31,6 +34,12 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// For people: why there is no answer.
     fn contention(&self, deadline: Instant) -> Result<Value, String>;
+
+    /// What the page at `/` shows. A source that has only metrics need not have it: its place on the page says so.
+    fn survey(&self, deadline: Instant) -> Survey {
+        let _ = deadline;
+        Survey { error: Some("it has no locks to show".to_owned()), ..Survey::default() }
+    }
 }
 
 /// What a look at a directory came to. With an error, `families` are what could be had nevertheless.
@@ -39,5 +48,18 @@ pub struct Gathered {
     /// Without a label for the directory, which is added (`directory`).
     pub families: Vec<Family>,
     /// Why this is not all; it is logged, and the directory counts as not up.
+    pub error: Option<String>,
+}
+
+/// What the page shows of a directory. With an error, the rest is what could be had nevertheless.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Every session that has something at its claim's path, sorted by name.
+    pub locks: Vec<Inspection>,
+    /// What the processes have counted, who waits and who did; `None` where it cannot be read.
+    pub metrics: Option<Metrics>,
+    /// What was counted until now, the oldest first.
+    pub samples: Vec<Sample>,
+    /// Why this is not all.
     pub error: Option<String>,
 }

@@ -23,6 +23,7 @@ use crate::check::{CheckOptions, check};
 use crate::crashpoints::{CrashpointsOptions, VictimOptions, crashpoints, die};
 use crate::groups;
 use crate::groups::enter::{EnterOptions, enter};
+use crate::groups::gate::{JoinOptions, PorterOptions, join, wait_for_group};
 use crate::groups::process::{GroupOptions, lead};
 use crate::groups::tether::{TetherOptions, tether};
 use crate::judge::{JudgeOptions, rejudge};
@@ -61,7 +62,9 @@ const SELFTEST_EXIT_CODES: &str = "Exit codes: 0 every broken lock was caught an
                                     2 inconclusive, 254 wrong usage, 255 the tool itself failed";
 
 const CHECK_EXIT_CODES: &str = "Exit codes: 0 every property holds, 1 one is broken, 2 unknown: out of memory, or a \
-                                counterexample that cannot be played any more, 254 wrong usage, 255 the tool itself failed";
+                                counterexample that cannot be played any more, 254 wrong usage, 255 the tool itself failed. \
+                                With --ablations or --controls: 1 a step that is left out breaks nothing and has no reason \
+                                to stay, a broken lock is not caught, or a mended one is blamed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -87,6 +90,8 @@ enum Command {
     /// Search all that can happen to the protocol on a simulated kernel, mix by mix of who takes part
     #[command(after_help = CHECK_EXIT_CODES)]
     Check(CheckOptions),
+    /// Be a group of the runs in a directory, one after the other, until ^C or SIGTERM: for `run --topology joined`
+    Join(JoinOptions),
     /// One worker of a run
     #[command(hide = true)]
     Worker(WorkerOptions),
@@ -99,6 +104,9 @@ enum Command {
     /// What stands outside of a group's namespaces
     #[command(hide = true)]
     Enter(EnterOptions),
+    /// What lets a group in that somebody else has started
+    #[command(hide = true)]
+    Porter(PorterOptions),
     /// Another program, which dies with the supervisor
     #[command(hide = true)]
     Tether(TetherOptions),
@@ -163,6 +171,8 @@ fn execute(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Victim(options)) => die(&options).map(|()| 0),
         Some(Command::Group(options)) => lead(&options).map(|()| 0),
         Some(Command::Enter(options)) => enter(&options),
+        Some(Command::Join(options)) => join(&options, &*interrupt()?).map(|()| 0),
+        Some(Command::Porter(options)) => wait_for_group(&options).map(|()| 0),
         Some(Command::Tether(options)) => tether(&options),
         Some(Command::Janitor) => groups::janitor::sweep().map(|()| 0),
     }

@@ -13,6 +13,7 @@
 //! | `counters` | for each lock, a number that each holder reads and writes back plus one |
 //! | `control` | for each worker, one byte: what it is to do, mostly inside its next hold |
 //! | `alive-<group>` | locked (flock, shared) by each process of a group for its whole life: its lock can be had once all are gone |
+//! | `gate/` | only with groups that join: a socket for each that has not come yet |
 //! | `workers.log` | what the workers had to say |
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};

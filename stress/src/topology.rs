@@ -25,6 +25,8 @@ pub(crate) enum Topology {
     DockerPrivate,
     /// Processes in containers, half of which share a PID namespace
     DockerMixed,
+    /// Processes in groups that somebody else starts, and that join the run (stress join), such as those of a compose file
+    Joined,
 }
 
 impl Topology {
@@ -36,6 +38,11 @@ impl Topology {
     /// Whether the groups are namespaces made here, without an engine.
     pub(crate) const fn is_pidns(self) -> bool {
         matches!(self, Self::PidnsShared | Self::PidnsPrivate)
+    }
+
+    /// Whether somebody else starts the groups.
+    pub(crate) const fn is_joined(self) -> bool {
+        matches!(self, Self::Joined)
     }
 
     /// Whether several workers share a process.
@@ -51,15 +58,15 @@ impl Topology {
             | Fault::Stop
             | Fault::LongStop
             | Fault::ClockJump
-            | Fault::DiskFull
-            | Fault::InodesFull
             | Fault::NoDescriptors
             | Fault::DeleteClaim
             | Fault::TruncateClaim
             | Fault::ReplaceClaim
             | Fault::DeleteState => true,
+            // What is mounted here is not seen there.
+            Fault::DiskFull | Fault::InodesFull => !self.is_joined(),
             Fault::PidReuse | Fault::TimeNamespace => self.is_pidns(),
-            Fault::Freeze => !self.is_docker(),
+            Fault::Freeze => !self.is_docker() && !self.is_joined(),
             Fault::Pause | Fault::Restart => self.is_docker(),
             Fault::GroupKill => self.is_docker() || self.is_pidns(),
             Fault::Fork | Fault::Exec => !self.is_threaded(),

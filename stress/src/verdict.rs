@@ -39,6 +39,16 @@ impl Verdict {
             Self::Inconclusive => "inconclusive",
         }
     }
+
+    /// What follows from both: a violation outweighs every doubt, and a doubt every pass.
+    #[must_use]
+    pub const fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Violation, _) | (_, Self::Violation) => Self::Violation,
+            (Self::Inconclusive, _) | (_, Self::Inconclusive) => Self::Inconclusive,
+            (Self::Valid, Self::Valid) => Self::Valid,
+        }
+    }
 }
 
 /// The verdict in one sentence, for people.

@@ -28,11 +28,7 @@ pub(super) async fn metrics(State(exporter): State<Exporter>, headers: HeaderMap
         join_all(exporter.shared.directories.iter().map(|directory| look(&exporter, directory, deadline))).await;
     let format = negotiate::format(&headers);
     let text = format.encode(&families(&exporter, looks));
-    let mut response = if negotiate::gzip(&headers) {
-        ([(CONTENT_ENCODING, "gzip")], compress(text.as_bytes())).into_response()
-    } else {
-        text.into_response()
-    };
+    let mut response = perhaps_compressed(&headers, &text);
     let head = response.headers_mut();
     head.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     head.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
@@ -99,6 +95,15 @@ fn families(exporter: &Exporter, looks: Vec<Look>) -> Families {
         }
     }
     families
+}
+
+/// A text as its asker wants it.
+pub(super) fn perhaps_compressed(headers: &HeaderMap, text: &str) -> Response {
+    if negotiate::gzip(headers) {
+        ([(CONTENT_ENCODING, "gzip"), (VARY, "accept-encoding")], compress(text.as_bytes())).into_response()
+    } else {
+        ([(VARY, "accept-encoding")], text.to_owned()).into_response()
+    }
 }
 
 fn compress(text: &[u8]) -> Vec<u8> {

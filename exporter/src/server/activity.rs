@@ -281,4 +281,24 @@ mod tests {
         seat.activity.received();
         assert_eq!(phase(), Phase::Reading);
     }
+
+    /// The body of a stream goes out long after its answer was made.
+    #[tokio::test(start_paused = true)]
+    async fn who_is_sent_something_now_and_then_is_not_idle() {
+        let connections = Connections::new(1);
+        let seat = connections.seat().await;
+        drop(seat.activity.answering());
+        let over = tokio::spawn({
+            let activity = Arc::clone(&seat.activity);
+            async move { activity.over().await }
+        });
+        for _ in 0..40 {
+            tokio::time::sleep(crate::live::HEARTBEAT).await;
+            assert!(!over.is_finished());
+            seat.activity.sent();
+        }
+        let silent = Instant::now();
+        over.await.expect("no panic");
+        assert!(silent.elapsed() >= IDLE);
+    }
 }

@@ -7,6 +7,7 @@
 //! | TLS handshake, and a request's head | 5 s each |
 //! | a connection without a request | 2 min |
 //! | an answer, until it is made | 3 min |
+//! | a page's stream | 10 min, then its page connects again; it has a seat as an idle connection has |
 //! | a request's head | 16 KiB |
 //! | a request's body | none is taken: 413 |
 //! | connections | 512, or fewer where few descriptors may be open; at the limit, the one that has been idle the longest makes room |
@@ -183,6 +184,7 @@ impl Server {
         }
         stop.await;
         shared.stage.send_replace(Stage::Draining);
+        shared.exporter.end_streams();
         let drained = tokio::time::timeout(drain, shared.connections.none_left()).await;
         drop(cut);
         if drained.is_ok() { Stopped::Drained } else { Stopped::CutShort }

@@ -44,7 +44,7 @@ impl Serving {
         Self { address, stop: Some(stop), thread: Some(thread) }
     }
 
-    fn stop(mut self) -> Stopped {
+    pub(crate) fn stop(mut self) -> Stopped {
         drop(self.stop.take());
         self.thread.take().expect("it runs until it is stopped").join().expect("the server does not panic")
     }
@@ -170,10 +170,11 @@ fn every_route_answers_and_every_other_path_is_404() {
 }
 
 #[test]
-fn the_landing_page_links_to_what_there_is() {
+fn the_page_links_to_what_there_is() {
     let serving = Serving::start(Exporter::builder().telemetry_path("/m"));
     let page = get(serving.address, "/").text();
-    let links: Vec<_> = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let footer = page.split("<footer>").nth(1).expect("a footer");
+    let links: Vec<_> = footer.split("href=\".").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(links, ["/m", "/api/v1/locks", "/api/v1/contention", "/-/ready", "/-/healthy"]);
     for link in links {
         assert_ne!(get(serving.address, link).status, 404, "{link}");
@@ -190,21 +191,29 @@ fn the_routes_can_be_mounted_elsewhere() {
         let address = listener.local_addr().expect("a bound socket has an address");
         let (asked, done) = oneshot::channel();
         thread::spawn(move || {
-            let answers = ["/locks", "/locks/metrics", "/metrics"].map(|path| get(address, path));
+            let answers = ["/locks", "/locks/metrics", "/metrics", "/locks/lock?directory=a", "/locks/page.css"]
+                .map(|path| get(address, path));
             asked.send(answers).expect("the test waits");
         });
         // A server that is not this crate's: one connection after the other.
         listener.set_nonblocking(true).expect("it can be");
         let listener = TcpListener::from_std(listener).expect("a listener");
-        for _ in 0..3 {
+        for _ in 0..5 {
             let (stream, _) = listener.accept().await.expect("a connection");
             let service = hyper_util::service::TowerToHyperService::new(app.clone());
             let served = hyper::server::conn::http1::Builder::new()
                 .serve_connection(hyper_util::rt::TokioIo::new(stream), service);
             served.await.expect("the connection is served");
         }
-        let [landing, metrics, outside] = done.await.expect("the client does not panic");
-        assert!(landing.text().contains("href=\"/locks/metrics\""), "{}", landing.text());
+        let [landing, metrics, outside, lock, style] = done.await.expect("the client does not panic");
+        // Relative, since a proxy in front may have yet another path: from /locks, and from /locks/lock.
+        for link in ["href=\"./locks/metrics\"", "href=\"./locks/page.css\"", "data-events=\"./locks/events\""] {
+            assert!(landing.text().contains(link), "{}", landing.text());
+        }
+        for link in ["href=\"../locks\"", "href=\"./page.css\"", "data-events=\"./events\""] {
+            assert!(lock.text().contains(link), "{}", lock.text());
+        }
+        assert_eq!(style.status, 200);
         assert_eq!(up(&metrics.text(), "a"), Some(true));
         assert_eq!(outside.status, 404);
     });
@@ -289,14 +298,16 @@ fn one_request_too_many_is_503_and_health_is_not_counted() {
         assert!(Instant::now() < until, "the scrape begins");
         thread::yield_now();
     }
-    let refused = get(address, "/api/v1/locks");
-    assert_eq!(refused.status, 503, "{}", refused.text());
+    for path in ["/api/v1/locks", "/", "/lock?directory=hanging&session=x"] {
+        let refused = get(address, path);
+        assert_eq!(refused.status, 503, "{path}: {}", refused.text());
+    }
     assert_eq!(get(address, "/-/healthy").status, 200);
     go.send(()).expect("it hangs");
     assert_eq!(scrape.join().expect("an answer").status, 200);
     go.send(()).expect("there is room");
     let text = get(address, "/metrics").text();
-    assert!(text.contains("session_lock_exporter_http_requests_total{code=\"503\"} 1.0\n"), "{text}");
+    assert!(text.contains("session_lock_exporter_http_requests_total{code=\"503\"} 3.0\n"), "{text}");
     assert!(text.contains("session_lock_exporter_http_requests_total{code=\"200\"} 2.0\n"), "{text}");
 }
 

@@ -184,7 +184,7 @@ impl Crew<'_> {
         let camp = &mut self.camps[usize::from(group)];
         match camp.condition.clone() {
             Condition::Starting(since) if now.saturating_duration_since(since) > SETTLING => {
-                bail!("group {group} does not come up; see workers.log")
+                bail!("group {group} does not come up; {}", self.land.remedy())
             }
             Condition::Halting(halted, lasting) if camp.is_served()? => {
                 camp.condition = Condition::Standing(halted, now + lasting);

@@ -122,7 +122,7 @@ fn bind(dir: &Path) -> String {
 pub(crate) fn check() -> anyhow::Result<()> {
     ensure!(
         !is_dynamic(Path::new("/proc/self/exe"))?,
-        "this binary needs a dynamic loader, and an image made from scratch has none: build it with `cargo stress-static`, \
+        "this binary needs a dynamic loader, and an image made from scratch has none: build it with `cargo static`, \
          and use that one (target/<host>/release/stress)"
     );
     let version = docker(["version", "--format", "{{.Server.Version}}"]);

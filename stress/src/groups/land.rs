@@ -1,6 +1,7 @@
 //! Where the groups of a run live, and what can be done to one as a whole.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,7 +16,7 @@ use super::docker::Docker;
 use super::errand::Errand;
 use super::janitor::{Duty, Janitor};
 use super::protocol::{Answer, Command as Order};
-use super::{Group, Said};
+use super::{Group, Said, gate};
 use crate::fault::Fault;
 use crate::options::RunOptions;
 use crate::run_dir::RunDir;
@@ -29,6 +30,7 @@ pub(crate) struct Land {
     words: Words,
     alive: Vec<PathBuf>,
     log: PathBuf,
+    gates: PathBuf,
     freezers: Vec<Freezer>,
     docker: Docker,
     /// The first process of the PID namespace that groups share, and its pid.
@@ -83,10 +85,14 @@ impl Land {
             words: Words { group: group_words(options, dir), worker: worker_words(options, dir) },
             alive,
             log: dir.log(),
+            gates: gate::gates(dir.path()),
             freezers,
             docker: Docker::of(run, dir.path()),
             anchor: None,
         };
+        if options.topology.is_joined() {
+            land.open_gates()?;
+        }
         if options.topology.is_docker() {
             janitor.tell(&Duty::Images(land.docker.label()))?;
             janitor.tell(&Duty::Containers(land.docker.label()))?;
@@ -146,6 +152,16 @@ impl Land {
         Ok(false)
     }
 
+    /// Without those that an earlier run has left, at which nobody waits.
+    fn open_gates(&self) -> anyhow::Result<()> {
+        let gates = self.gates.display();
+        match fs::remove_dir_all(&self.gates) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => fs::create_dir(&self.gates),
+        }
+        .with_context(|| format!("cannot make the gates {gates}"))
+    }
+
     fn log(&self) -> anyhow::Result<File> {
         OpenOptions::new().append(true).open(&self.log).context("cannot open the workers' log")
     }
@@ -172,6 +188,8 @@ impl Land {
                 own.push(format!("--ahead-s={ahead_s}"));
             }
             stage(&words, &own)
+        } else if self.topology.is_joined() {
+            gate::porter(&self.gates.join(&name), &words)
         } else {
             if let Some(path) = cgroup {
                 words.insert(1, format!("--cgroup={path}"));
@@ -192,6 +210,15 @@ impl Land {
         words.extend(["--alive".into(), alive.display().to_string(), "--".into()]);
         words.extend(self.words.worker.iter().cloned());
         words
+    }
+
+    /// What to do if a group does not come up.
+    pub(crate) fn remedy(&self) -> &'static str {
+        if self.topology.is_joined() {
+            "start as many `stress join` as there are groups, with this run directory at the same path"
+        } else {
+            "see workers.log"
+        }
     }
 
     /// Opens the file on which a group and its workers keep a lock while one of them lives.

@@ -8,6 +8,7 @@
 //! | processes, threads, tasks | nothing |
 //! | pidns | a stage ([`enter`]) that enters the namespaces |
 //! | docker | the engine ([`docker`]) |
+//! | joined | a porter ([`gate`]) that lets in whom somebody else has started |
 //!
 //! Where groups share a PID namespace, its first process is an anchor: a group without workers that nobody kills, and that
 //! reaps whom the others leave behind. [`janitor`] undoes what would outlive the supervisor.
@@ -32,6 +33,7 @@ pub(crate) mod cgroup;
 pub(crate) mod docker;
 pub(crate) mod enter;
 pub(crate) mod errand;
+pub(crate) mod gate;
 pub(crate) mod janitor;
 pub(crate) mod land;
 pub(crate) mod process;

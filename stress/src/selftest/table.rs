@@ -55,7 +55,7 @@ impl Row {
         self.runs += 1;
         self.elapsed += results.elapsed();
         self.found = Some(match (self.is, self.found) {
-            (Is::Sound, Some(found)) => worse(found, results.verdict),
+            (Is::Sound, Some(found)) => found.worse(results.verdict),
             _ => results.verdict,
         });
         if self.is == Is::Sound && results.verdict != Verdict::Valid {
@@ -115,7 +115,7 @@ impl Table {
 
     /// Prints that not all have run. What was found by then stands.
     pub(super) fn interrupt(mut self) -> anyhow::Result<Verdict> {
-        let found = self.rows.iter().map(Row::verdict).fold(Verdict::Inconclusive, worse);
+        let found = self.rows.iter().map(Row::verdict).fold(Verdict::Inconclusive, Verdict::worse);
         let words = match found {
             Verdict::Violation => "FAILED: a broken lock was not caught, or a sound one was blamed; interrupted",
             Verdict::Valid | Verdict::Inconclusive => "INCONCLUSIVE: interrupted",
@@ -134,7 +134,7 @@ impl Table {
         let false_alarms = self.of(Implementation::SessionLock).filter(|row| row.is_violation()).count();
         let (kills, all) = (self.kills(), self.of(Implementation::SessionLock).map(|row| row.runs).sum::<u64>());
         writeln!(self.out, "\nfalse alarms: {false_alarms} in {all} runs of the sound lock with {kills} kills")?;
-        let verdict = self.rows.iter().map(Row::verdict).fold(Verdict::Valid, worse);
+        let verdict = self.rows.iter().map(Row::verdict).fold(Verdict::Valid, Verdict::worse);
         let words = match verdict {
             Verdict::Valid => "every broken lock was caught, and no sound one was blamed",
             Verdict::Violation => "FAILED: a broken lock was not caught, or a sound one was blamed",
@@ -142,13 +142,5 @@ impl Table {
         };
         writeln!(self.out, "{words}")?;
         Ok(verdict)
-    }
-}
-
-fn worse(one: Verdict, other: Verdict) -> Verdict {
-    match (one, other) {
-        (Verdict::Violation, _) | (_, Verdict::Violation) => Verdict::Violation,
-        (Verdict::Inconclusive, _) | (_, Verdict::Inconclusive) => Verdict::Inconclusive,
-        (Verdict::Valid, Verdict::Valid) => Verdict::Valid,
     }
 }

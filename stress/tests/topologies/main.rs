@@ -6,6 +6,7 @@
 use session_lock_stress::fault::Fault;
 use session_lock_stress::history::Event;
 
+mod joined;
 mod leftovers;
 mod support;
 

@@ -129,7 +129,11 @@ pub(crate) struct Shown {
 
 impl Shown {
     pub(crate) fn by(binary: &str, arguments: &[&str]) -> Self {
-        let dir = temporary();
+        Self::within(temporary(), binary, arguments)
+    }
+
+    /// In this run directory.
+    pub(crate) fn within(dir: tempfile::TempDir, binary: &str, arguments: &[&str]) -> Self {
         let run = Run::start(binary, dir.path(), arguments);
         let (path, supervisor) = (run.dir.clone(), run.pid());
         let output = run.finish();

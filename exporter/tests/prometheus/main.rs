@@ -1,25 +1,26 @@
 //! The whole way: processes that wait for each other, the exporter, a real Prometheus, and a collector of spans. What one of
 //! them tells leads to the other.
 
+mod serving;
+
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
-/// Fails a hang, and nothing else.
-const PLENTY: Duration = Duration::from_mins(1);
+use serving::{Serving, contend, exporter, get, http, json, prometheus, service, slow_session, wait_until};
+
 const OPENMETRICS: &str = "Accept: application/openmetrics-text; version=1.0.0\r\n";
 
 /// Reads OpenMetrics on stdin and prints the trace of each exemplar.
@@ -31,122 +32,6 @@ for family in parse(sys.stdin.buffer.read().decode("utf-8")):
         if sample.exemplar:
             print(sample.exemplar.labels["trace_id"])
 "#;
-
-fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + PLENTY;
-    while !so() {
-        assert!(Instant::now() < end, "it never came to be: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// One HTTP/1.1 request: the status, and the body.
-fn http(address: SocketAddr, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(PLENTY)).expect("a timeout");
-    let length = body.len();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}");
-    stream.write_all(&[head.as_bytes(), b"\r\n", body].concat()).expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer in UTF-8");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    let body = if chunked { unchunked(body) } else { body.to_owned() };
-    (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body)
-}
-
-fn unchunked(mut rest: &str) -> String {
-    let mut body = String::new();
-    while let Some((size, chunk)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).expect("a size");
-        body += &chunk[..size];
-        rest = chunk[size..].trim_start_matches("\r\n");
-    }
-    body
-}
-
-fn get(address: SocketAddr, path: &str) -> String {
-    let (status, body) = http(address, "GET", path, "", b"");
-    assert_eq!(status, 200, "{path}: {body}");
-    body
-}
-
-fn json(address: SocketAddr, path: &str) -> Value {
-    serde_json::from_str(&get(address, path)).expect("JSON")
-}
-
-/// A program that serves, killed when dropped.
-struct Serving {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Serving {
-    /// Starts it, and waits for the line on stderr that says where it listens, which is what follows `announced` there.
-    fn start(command: &mut Command, announced: &str) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
-        let mut said = String::new();
-        let address = lines.by_ref().find_map(|line| {
-            let address = line.split_once(announced).map(|(_, rest)| rest.trim_matches(['"', '/', ' ']).to_owned());
-            said.push_str(&line);
-            said.push('\n');
-            address.and_then(|address| address.split(['"', ' ']).next()?.parse().ok())
-        });
-        // Whatever else it says must not fill the pipe.
-        thread::spawn(move || lines.for_each(drop));
-        let Some(address) = address else { panic!("{command:?} ended with {:?}: {said}", child.wait()) };
-        Self { child, address }
-    }
-
-    fn end(mut self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");
-        assert_eq!(self.child.wait().expect("our child").code(), Some(0));
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // Both fail when it was waited for already.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// The example, under this name, with spans that leave soon.
-fn service(dir: &Path, name: &str, wait_seconds: &str, collector: &str) -> Serving {
-    let program = std::env::current_exe().expect("this program");
-    let program = program.parent().and_then(Path::parent).expect("target/debug/deps").join("examples/service");
-    assert!(program.exists(), "{} is not there: cargo build -p session-lock-exporter --examples", program.display());
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTEL_")) {
-        command.env_remove(name);
-    }
-    command.arg(dir).args(["127.0.0.1:0", wait_seconds]);
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector);
-    command.env("OTEL_SERVICE_NAME", name).env("OTEL_BSP_SCHEDULE_DELAY", "100");
-    Serving::start(&mut command, "listening on http://")
-}
-
-fn exporter(dir: &Path) -> Serving {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_session-lock-exporter"));
-    command.arg("--dir").arg(format!("sessions={}", dir.display())).args(["--web.listen-address", "127.0.0.1:0"]);
-    Serving::start(command.env_remove("OTEL_EXPORTER_OTLP_ENDPOINT"), "http://")
-}
-
-fn prometheus(dir: &Path, targets: &[(&str, SocketAddr)]) -> Serving {
-    let job = |(job, target): &(&str, SocketAddr)| {
-        format!("  - {{ job_name: {job}, static_configs: [{{ targets: ['{target}'] }}] }}\n")
-    };
-    let jobs: Vec<_> = targets.iter().map(job).collect();
-    let global = "global: { scrape_interval: 1s, scrape_timeout: 1s }\nscrape_configs:\n";
-    fs::write(dir.join("prometheus.yml"), global.to_owned() + &jobs.concat()).expect("written");
-    let mut command = Command::new("prometheus");
-    command.arg("--config.file").arg(dir.join("prometheus.yml")).arg("--storage.tsdb.path").arg(dir.join("tsdb"));
-    command.args(["--web.listen-address=127.0.0.1:0", "--enable-feature=exemplar-storage"]);
-    Serving::start(&mut command, "msg=\"Listening on\" address=")
-}
 
 /// The spans that came over OTLP, with the name of the service each is from.
 #[derive(Clone, Default)]
@@ -239,31 +124,6 @@ fn python() -> Option<PathBuf> {
     })
 }
 
-/// A session whose writing takes as long as the test wants: a FIFO, whose open waits for a reader.
-fn slow_session(dir: &Path) -> PathBuf {
-    let path = dir.join("slow");
-    assert!(Command::new("mkfifo").arg(&path).status().expect("coreutils").success());
-    path
-}
-
-/// Has `holder` hold the slow session until `waiter` has waited for it, and both end well.
-fn contend(dir: &Path, holder: &Serving, waiter: &Serving) {
-    let slow = slow_session(dir);
-    let post = |address: SocketAddr, body: &'static [u8]| {
-        thread::spawn(move || http(address, "POST", "/sessions/slow", "", body).0)
-    };
-    let first = post(holder.address, b"first\n");
-    wait_until("the first holds", || dir.join("slow.lock").exists());
-    let second = post(waiter.address, b"second\n");
-    let waits = || json(waiter.address, "/api/v1/contention")["directories"][0]["contention"]["waiting"].to_string();
-    wait_until("the second waits", || waits().contains("slow"));
-    let mut reader = File::open(&slow).expect("a writer waits");
-    assert_eq!([first.join().expect("an answer"), second.join().expect("an answer")], [204, 204]);
-    let mut written = String::new();
-    reader.read_to_string(&mut written).expect("text");
-    assert_eq!(written, "first\nsecond\n");
-}
-
 fn metrics_are_faultless(address: SocketAddr) {
     let judged = fed(Command::new("promtool").args(["check", "metrics"]), &get(address, "/metrics"));
     let said = [judged.stdout, judged.stderr].concat();
@@ -304,9 +164,9 @@ fn a_wait_leads_from_the_metric_to_the_holders_span_in_another_process() {
     let collector = spans.receive();
     let holder = service(dir.path(), "holder", "60", &collector);
     let waiter = service(dir.path(), "waiter", "60", &collector);
-    let exporter = exporter(dir.path());
+    let exporter = exporter(dir.path(), &[]);
     let targets = [("exporter", exporter.address), ("holder", holder.address), ("waiter", waiter.address)];
-    let prometheus = prometheus(own.path(), &targets);
+    let prometheus = prometheus(own.path(), &targets, &[]);
     contend(dir.path(), &holder, &waiter);
 
     // The spans: the wait is part of the waiter's request, and links to the holder's acquire in another process.
