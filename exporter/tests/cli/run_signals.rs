@@ -80,12 +80,18 @@ fn interrupts(command: &str) -> String {
     let sessions = Sessions::new();
     let tells = "n=0; trap 'n=$((n+1))' INT; echo rea''dy; while [ ! -e go ]; do sleep 0.01; done; echo $n > counted";
     sessions.write("tells.sh", tells);
-    let line = format!("env --default-signal {} run s -- {command}", env!("CARGO_BIN_EXE_session-lock"));
+    let line = format!("exec env --default-signal {} run s -- {command}", env!("CARGO_BIN_EXE_session-lock"));
     let mut terminal = Command::new("timeout");
     terminal
         .args(["--foreground", "120", "script", "--quiet", "--return", "--command", &line, "/dev/null"])
         .current_dir(sessions.path());
-    terminal.env_remove("SESSION_LOCK_DIR").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A shell that stays would get the key too, and end by it.
+    terminal
+        .env("SHELL", "/bin/sh")
+        .env_remove("SESSION_LOCK_DIR")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = terminal.spawn().expect("it starts");
     let lines = lines_of(child.stdout.take().expect("piped"));
     assert_eq!(lines.recv_timeout(PLENTY).as_deref().map(str::trim), Ok("ready"));

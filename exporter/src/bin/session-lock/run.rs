@@ -24,11 +24,11 @@ use crate::tether;
 use signals::Signals;
 
 const AFTER: &str = "\
-Unlike under flock(1), the command does not hold the lock itself: this process does, and its files are closed in the command. The \
-lock is free when the command has ended, whatever the command has left running. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and \
-SIGUSR2 are passed on to the command; what a terminal sends by a key has reached it already. When this process is killed, the \
-lock is free at once, and the command gets SIGTERM: one that ignores that goes on without the lock, so let the storage check \
-SESSION_LOCK_TOKEN where that matters.
+Unlike under flock(1), the command does not hold the lock itself: this process does, and its files are closed in the command. \
+The lock is free when the command has ended, whatever the command has left running. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 \
+and SIGUSR2 are passed on to the command; what a terminal sends by a key has reached it already. When this process is killed, \
+the lock is free at once, and the command gets SIGTERM, perhaps more than once: one that ignores that goes on without the \
+lock, so let the storage check SESSION_LOCK_TOKEN where that matters.
 
 The command's environment has SESSION_LOCK_SESSION, the session's name, and SESSION_LOCK_TOKEN, a number that grows with every \
 hold of the session.
