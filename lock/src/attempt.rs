@@ -34,7 +34,8 @@ pub(crate) struct Attempt {
     pub(crate) directory: Arc<Directory>,
     pub(crate) session: Arc<Session>,
     grace: Duration,
-    pub(crate) parker: Arc<Parker>,
+    /// Made for the first wait.
+    parker: Option<Arc<Parker>>,
     machine: Acquire,
     arbiter: Option<Arc<Arbiter>>,
     locked: bool,
@@ -76,7 +77,7 @@ impl Attempt {
             directory: Arc::clone(directory),
             session: Arc::clone(session),
             grace,
-            parker: Arc::default(),
+            parker: None,
             machine: Acquire::new(),
             arbiter: None,
             locked: false,
@@ -104,6 +105,11 @@ impl Attempt {
                 },
             }
         }
+    }
+
+    /// Where it sleeps while it waits for something that can be called off.
+    pub(crate) fn parker(&mut self) -> &Arc<Parker> {
+        self.parker.get_or_insert_default()
     }
 
     /// Whether it has waited out a grace that would be lost with it.

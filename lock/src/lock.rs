@@ -4,7 +4,7 @@ use crate::dir::{LockDir, TryAcquire};
 use crate::error::LockError;
 use crate::event::HoldExceeded;
 use crate::guard::Guard;
-use crate::name::Session;
+use crate::name::{NameError, Session};
 use crate::payload::MAX_LABEL_LEN;
 use crate::request::{Pending, Polled, Reports, Request};
 use crate::spans::Spans;
@@ -26,7 +26,7 @@ use tokio::time::Sleep;
 #[derive(Clone, Debug)]
 pub struct Lock<'a> {
     dir: &'a LockDir,
-    name: String,
+    session: Result<Arc<Session>, (String, NameError)>,
     label: Option<String>,
     deadline: Deadline,
     max_hold: Option<(Duration, HoldExceeded)>,
@@ -42,7 +42,8 @@ enum Deadline {
 
 impl<'a> Lock<'a> {
     pub(crate) fn new(dir: &'a LockDir, name: &str) -> Self {
-        Self { dir, name: name.to_owned(), label: None, deadline: Deadline::Never, max_hold: None }
+        let session = Session::new(name).map(Arc::new).map_err(|cause| (name.to_owned(), cause));
+        Self { dir, session, label: None, deadline: Deadline::Never, max_hold: None }
     }
 
     /// Gives up this long after the acquire began. Zero tries once. Default: never.
@@ -88,6 +89,10 @@ impl<'a> Lock<'a> {
     pub fn blocking(self) -> Result<Guard, LockError> {
         let (request, deadline) = self.begin()?;
         let mut pending = Pending::new(request);
+        // Most acquires have nothing to wait for, and need no waker.
+        if let Polled::Ready(result) = pending.poll(Waker::noop()) {
+            return result.map(Guard::new);
+        }
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             if let Polled::Ready(result) = pending.poll(&waker) {
@@ -115,10 +120,7 @@ impl<'a> Lock<'a> {
     }
 
     fn begin(self) -> Result<(Request, Option<Instant>), LockError> {
-        let session = match Session::new(&self.name) {
-            Ok(session) => Arc::new(session),
-            Err(cause) => return Err(LockError::Name { name: self.name, cause }),
-        };
+        let session = self.session.map_err(|(name, cause)| LockError::Name { name, cause })?;
         if let Some(len) = self.label.as_ref().map(String::len).filter(|len| *len > MAX_LABEL_LEN) {
             return Err(LockError::Label { len });
         }

@@ -69,7 +69,8 @@ impl Session {
         if name == ".session-lock" {
             return Err(NameError::StateDirectory);
         }
-        let claim = CString::new(format!("{name}.lock")).map_err(|_| NameError::NotAComponent)?;
+        let claim = [name.as_bytes(), c".lock".to_bytes_with_nul()].concat();
+        let claim = CString::from_vec_with_nul(claim).map_err(|_| NameError::NotAComponent)?;
         Ok(Self { name: name.to_owned(), claim, range: Range::of(name) })
     }
 

@@ -230,9 +230,9 @@ fn pid(number: u64) -> Option<u32> {
 const LAST_SECOND: u64 = 253_402_300_799;
 
 /// `None` before 1970 and after 9999, which the format cannot say.
-pub(crate) fn rfc3339(at: SystemTime) -> Option<String> {
+pub(crate) fn rfc3339(at: SystemTime) -> Option<humantime::Rfc3339Timestamp> {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    (since.as_secs() <= LAST_SECOND).then(|| humantime::format_rfc3339_micros(at).to_string())
+    (since.as_secs() <= LAST_SECOND).then(|| humantime::format_rfc3339_micros(at))
 }
 
 /// Whether more bytes could make a whole object of these: they are UTF-8, perhaps up to the middle of a character, and the parser

@@ -7,6 +7,7 @@
 //! that they began in, and an attempt runs only inside [`Process::in_instance`], which a restart waits for. So while a
 //! restart is under way no claim of this process appears, and all that there are stand in `holds`.
 
+use crate::arbiter::ABOVE_ARBITERS;
 use crate::directory::Directory;
 use crate::error::SystemError;
 use crate::event::Loss;
@@ -18,7 +19,7 @@ use crate::sys::{self, fork::Generation};
 use crate::verdict::Asker;
 use crate::waiters::Waiters;
 use crate::watch::Watcher;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -31,7 +32,7 @@ pub(crate) struct Process {
     nonce: Mutex<[u8; 16]>,
     /// How often the process has restarted. Shared while an attempt runs, exclusive while the process restarts.
     instance: RwLock<u64>,
-    holds: Mutex<HashMap<u64, Weak<Hold>>>,
+    holds: Mutex<BTreeMap<u64, Weak<Hold>>>,
     next_number: AtomicU64,
     pub(crate) host: String,
     pub(crate) proc_is_ours: bool,
@@ -72,6 +73,7 @@ impl Process {
     fn new(generation: Generation) -> io::Result<Self> {
         let host: String = sys::process::host().chars().take(64).collect();
         let nonce = sys::file::random()?;
+        sys::fd::make_room(ABOVE_ARBITERS);
         Ok(Self {
             generation,
             identity: Asker {

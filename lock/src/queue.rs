@@ -8,7 +8,7 @@ use crate::attempt::Attempt;
 use crate::error::LockError;
 use crate::name::{Range, SHARDS};
 use crate::sys::sync::{Condvar, Mutex, MutexGuard};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub(crate) mod support;
 
 /// The turns of one directory. A range without an entry is free.
 #[derive(Debug)]
-pub(crate) struct Queues([Mutex<HashMap<u64, Queue>>; SHARDS]);
+pub(crate) struct Queues([Mutex<BTreeMap<u64, Queue>>; SHARDS]);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -68,7 +68,7 @@ impl Default for Queues {
 }
 
 impl Queues {
-    fn shard(&self, range: Range) -> MutexGuard<'_, HashMap<u64, Queue>> {
+    fn shard(&self, range: Range) -> MutexGuard<'_, BTreeMap<u64, Queue>> {
         self.0[range.shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -207,10 +207,8 @@ impl Pending {
             };
             self.stage = Stage::Ended;
             let attempt = match delivery {
-                Delivery::Turn => {
-                    Box::new(Attempt::new(&self.request.directory, &self.request.session, self.request.grace))
-                }
-                Delivery::Attempt(attempt) => attempt,
+                Delivery::Turn => Attempt::new(&self.request.directory, &self.request.session, self.request.grace),
+                Delivery::Attempt(attempt) => *attempt,
                 Delivery::Failed(error) => return self.failed(error),
             };
             if let Some(result) = self.advance(attempt) {
@@ -225,7 +223,7 @@ impl Pending {
     }
 
     /// Runs the attempt; if it has to wait, a thread does the waiting, and this becomes the first waiter for it.
-    fn advance(&mut self, mut attempt: Box<Attempt>) -> Option<Result<Arc<Hold>, LockError>> {
+    fn advance(&mut self, mut attempt: Attempt) -> Option<Result<Arc<Hold>, LockError>> {
         let range = self.request.session.range;
         let mut ran = run(&mut attempt, &self.request);
         if matches!(ran, Ok(Ran::Blocked(_))) && self.request.blocked_by.is_none() {
@@ -238,7 +236,7 @@ impl Pending {
             Ok(Ran::Held(hold, _)) => Some(Ok(hold)),
             Ok(Ran::Blocked(operation)) => {
                 let directory = Arc::clone(&self.request.directory);
-                self.stage = Stage::Waiting(directory.queues.wait_first(range, &attempt.parker, self.request.asked()));
+                self.stage = Stage::Waiting(directory.queues.wait_first(range, attempt.parker(), self.request.asked()));
                 if let Err(error) = wait_in_thread(attempt, operation) {
                     self.give_up();
                     return Some(Err(self.error(error.into())));
@@ -265,7 +263,7 @@ impl Pending {
         if !directory.queues.try_take(session.range) {
             return Ok(Err(self.busy()));
         }
-        let mut attempt = Box::new(Attempt::new(directory, session, request.grace));
+        let mut attempt = Attempt::new(directory, session, request.grace);
         match run(&mut attempt, request) {
             Ok(Ran::Held(hold, _)) => Ok(Ok(hold)),
             Ok(Ran::Blocked(operation)) => {
@@ -344,8 +342,9 @@ impl Drop for Pending {
 }
 
 /// Starts a thread that waits for the attempt and then hands it on.
-fn wait_in_thread(attempt: Box<Attempt>, operation: Operation) -> Result<(), SystemError> {
+fn wait_in_thread(attempt: Attempt, operation: Operation) -> Result<(), SystemError> {
     let (directory, session) = (Arc::clone(&attempt.directory), Arc::clone(&attempt.session));
+    let attempt = Box::new(attempt);
     directory.process.waiters.run(move || wait(attempt, operation)).map_err(|cause| {
         directory.queues.pass_on(session.range);
         SystemError { operation: START_WAITER, path: directory.claim_path(&session), cause }
@@ -355,7 +354,7 @@ fn wait_in_thread(attempt: Box<Attempt>, operation: Operation) -> Result<(), Sys
 fn wait(mut attempt: Box<Attempt>, operation: Operation) {
     match attempt.wait(operation) {
         Ok(Waited::Ready) => hand_on(attempt),
-        Ok(Waited::Abandoned) => abandon(attempt),
+        Ok(Waited::Abandoned) => abandon(*attempt),
         Err(error) => {
             let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
             drop(attempt);
@@ -380,7 +379,7 @@ fn hand_on(attempt: Box<Attempt>) {
     let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
     match directory.queues.deliver(range, Delivery::Attempt(attempt)) {
         Some(Delivery::Attempt(attempt)) if attempt.has_graced() => use_grace(attempt),
-        Some(Delivery::Attempt(attempt)) => abandon(attempt),
+        Some(Delivery::Attempt(attempt)) => abandon(*attempt),
         Some(Delivery::Turn | Delivery::Failed(_)) | None => {}
     }
 }
@@ -390,12 +389,12 @@ fn use_grace(mut attempt: Box<Attempt>) {
     match run(&mut attempt, &nobody) {
         // A failed unlink leaves a claim whose owner is gone, and the next acquire reclaims it.
         Ok(Ran::Held(hold, _)) => drop(hold.release()),
-        Ok(Ran::Blocked(_)) | Err(_) => abandon(attempt),
+        Ok(Ran::Blocked(_)) | Err(_) => abandon(*attempt),
     }
 }
 
 /// Ends an attempt, and passes its turn on.
-pub(crate) fn abandon(attempt: Box<Attempt>) {
+pub(crate) fn abandon(attempt: Attempt) {
     let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
     drop(attempt);
     directory.queues.pass_on(range);

@@ -93,6 +93,15 @@ impl Watcher {
         self.wake();
     }
 
+    /// Takes a hold off the list of young ones, if it is there: among the last ones mostly. Kept until the next tick, its
+    /// memory would not serve the next hold.
+    fn forget_young(&self, hold: &Arc<Hold>) {
+        let mut young = lock(&self.young);
+        if let Some(at) = young.iter().rposition(|other| other.as_ptr() == Arc::as_ptr(hold)) {
+            young.swap_remove(at);
+        }
+    }
+
     /// Flushes the directory's counters in a moment.
     pub(crate) fn flush_later(&self, directory: &Arc<Directory>) {
         if let Some(at) = sys::clock::now().checked_add(LATER) {
@@ -253,6 +262,7 @@ impl Watcher {
         if let Some(end) = hold.end_at() {
             lock(&self.timers).remove(&(end, hold.request.number));
         }
+        self.forget_young(hold);
         self.unwatch(hold);
     }
 

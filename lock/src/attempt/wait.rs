@@ -5,6 +5,7 @@ use crate::error::LockError;
 use crate::protocol::{Completion, Machine, Operation, Refusal, Step};
 use crate::sys::{self, file::Access};
 use crate::verdict::Probe;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a wait ended.
@@ -57,7 +58,8 @@ impl Attempt {
 
     /// Also when nobody waits any more: short deadlines would make no progress otherwise.
     fn await_grace(&mut self) -> Completion {
-        let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &self.parker);
+        let parker = Arc::clone(self.parker());
+        let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &parker);
         // A grace too long for the clock never passes.
         let end = sys::clock::now().checked_add(self.grace);
         loop {
@@ -68,16 +70,17 @@ impl Attempt {
             if left.is_zero() {
                 return Completion::GraceElapsed;
             }
-            self.parker.park(left.min(LOOK_AGAIN));
+            parker.park(left.min(LOOK_AGAIN));
         }
     }
 
     /// False if nobody waits any more.
     fn await_claim(&mut self, refusal: Refusal) -> bool {
-        let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &self.parker);
+        let parker = Arc::clone(self.parker());
+        let _watch = self.directory.process.watcher.watch_claim(&self.directory, &self.session, &parker);
         if refusal == Refusal::Unknown {
             // Nothing can be asked without trying again.
-            self.parker.park(LOOK_AGAIN);
+            parker.park(LOOK_AGAIN);
             return self.is_wanted();
         }
         let mut soon = SOON_LOOKS;
@@ -86,7 +89,7 @@ impl Attempt {
                 return false;
             }
             let pause = if soon > 0 { LOOK_SOON } else { LOOK_AGAIN };
-            soon = if self.parker.park(pause) { SOON_LOOKS } else { soon.saturating_sub(1) };
+            soon = if parker.park(pause) { SOON_LOOKS } else { soon.saturating_sub(1) };
         }
         true
     }

@@ -2,6 +2,8 @@
 
 use super::{Payload, TraceParent, hex, rfc3339, uuid};
 use serde::Serialize;
+use std::fmt;
+use std::io::Write;
 use std::time::SystemTime;
 
 impl Payload {
@@ -38,30 +40,30 @@ impl EncodedOwner {
             host: payload.host.as_deref(),
             arbiter: payload.arbiter.map(|arbiter| arbiter.to_string()),
         };
-        let mut bytes = object(Vec::new(), &wire);
+        let mut bytes = Vec::new();
+        json(&mut bytes, &wire);
         bytes.pop();
         Self(bytes)
     }
 
     /// The whole claim, as [`Payload::encode`].
     pub(crate) fn with(&self, hold: &OfHold<'_>, old_len: usize) -> Vec<u8> {
-        let wire = HoldWire {
-            created_at: hold.created_at.and_then(rfc3339),
-            token: hold.token,
-            traceparent: hold.traceparent.map(|traceparent| traceparent.to_string()),
-            label: hold.label,
-        };
         let mut bytes = Vec::with_capacity(512.max(old_len));
         bytes.extend_from_slice(&self.0);
-        let joint = bytes.len();
-        bytes = object(bytes, &wire);
-        // Of two objects one, with a comma if both have fields.
-        if joint == b"{".len() || bytes.len() == joint + b"{}".len() {
-            bytes.remove(joint);
-        } else {
-            bytes[joint] = b',';
+        if let Some(at) = hold.created_at.and_then(rfc3339) {
+            field(&mut bytes, format_args!("\"createdAt\":\"{at}\""));
         }
-        bytes.push(b'\n');
+        if let Some(token) = hold.token {
+            field(&mut bytes, format_args!("\"token\":{token}"));
+        }
+        if let Some(traceparent) = hold.traceparent {
+            field(&mut bytes, format_args!("\"traceparent\":\"{traceparent}\""));
+        }
+        if let Some(label) = hold.label {
+            field(&mut bytes, format_args!("\"label\":"));
+            json(&mut bytes, label);
+        }
+        bytes.extend_from_slice(b"}\n");
         if bytes.len() < old_len {
             bytes.resize(old_len, b' ');
         }
@@ -69,10 +71,19 @@ impl EncodedOwner {
     }
 }
 
-fn object(mut bytes: Vec<u8>, wire: &impl Serialize) -> Vec<u8> {
-    serde_json::to_writer(&mut bytes, wire).expect("strings and integers always serialise into memory");
-    bytes
+/// One field more of the object that is not closed yet, of characters that JSON does not escape.
+fn field(object: &mut Vec<u8>, field: fmt::Arguments<'_>) {
+    if object.last() != Some(&b'{') {
+        object.push(b',');
+    }
+    object.write_fmt(field).expect(IN_MEMORY);
 }
+
+fn json(bytes: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(bytes, value).expect(IN_MEMORY);
+}
+
+const IN_MEMORY: &str = "strings and integers can always be written into memory";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -95,17 +106,4 @@ struct OwnerWire<'a> {
     host: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     arbiter: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HoldWire<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
 }

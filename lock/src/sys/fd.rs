@@ -55,6 +55,14 @@ impl Drop for Fd {
     }
 }
 
+/// Makes room in the table of descriptors for this number. When the table grows in a process of several threads, the kernel
+/// waits until all processors have seen it, some 10 ms, and a `SIGKILL` in between frees its locks only after that. So it
+/// is done before there is anything to hold. Best effort: without it the table grows later.
+pub(crate) fn make_room(number: i32) {
+    let any = Fd::open(|| rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC));
+    drop(any.map(|fd| fd.at_least(number)));
+}
+
 /// How many more descriptors this process may open: getrlimit(2), `RLIMIT_NOFILE`, less those in `/proc/self/fd`.
 pub(crate) fn left() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
