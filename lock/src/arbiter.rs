@@ -17,7 +17,7 @@ use crate::claim;
 use crate::directory::Directory;
 use crate::error::{LockError, REMOVED_AGAIN, SystemError};
 use crate::name::{Range, is_temporary};
-use crate::payload::{ArbiterId, EncodedOwner};
+use crate::payload::{ArbiterId, EncodedOwner, OfHold};
 use crate::process::{Process, lock};
 use crate::spare::Mode;
 use crate::sys::file::{Access, Stat};
@@ -27,7 +27,6 @@ use siphasher::sip::SipHasher24;
 use std::ffi::{CStr, CString};
 use std::hash::Hasher;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// The state directory's name.
 pub(crate) const STATE_DIRECTORY: &CStr = c".session-lock";
@@ -53,8 +52,8 @@ pub(crate) struct Arbiter {
     epoch: u64,
     /// `.session-lock/arbiter-2a`, from the lock directory.
     path: CString,
-    /// With the nonce of the instance whose it is.
-    owner: Mutex<Option<([u8; 16], Arc<EncodedOwner>)>>,
+    /// With the [identity](Process::identity) whose it is.
+    owner: Mutex<Option<(u64, EncodedOwner)>>,
 }
 
 impl Arbiter {
@@ -132,12 +131,13 @@ impl Arbiter {
         ofd::try_lock(&self.fd, ofd::Range::Byte(range.offset))
     }
 
-    /// `F_OFD_SETLKW` on the range: waits in the kernel's queue.
-    pub(crate) fn lock(&self, range: Range) -> sys::Result<()> {
+    /// `F_OFD_SETLKW` on the range: waits in the kernel's queue. False if a signal came and it is not `wanted` any more.
+    pub(crate) fn lock(&self, range: Range, wanted: impl Fn() -> bool) -> sys::Result<bool> {
         loop {
             match ofd::lock(&self.fd, ofd::Range::Byte(range.offset)) {
-                Err(Errno::INTR) => {}
-                result => return result,
+                Err(Errno::INTR) if wanted() => {}
+                Err(Errno::INTR) => return Ok(false),
+                result => return result.map(|()| true),
             }
         }
     }
@@ -166,18 +166,18 @@ impl Arbiter {
         Ok(count.map(|count| self.epoch << EPOCH_SHIFT | count))
     }
 
-    /// Whose this process's claims are under this arbiter.
-    pub(crate) fn owner(&self, process: &Process) -> Arc<EncodedOwner> {
-        let asker = process.asker();
+    /// What a claim of this process under this arbiter says, in at least `old_len` bytes.
+    pub(crate) fn encode_claim(&self, process: &Process, hold: &OfHold<'_>, old_len: usize) -> Vec<u8> {
+        // Before the nonce, which may change in between: then this is encoded again the next time.
+        let identity = process.identity();
         let mut known = lock(&self.owner);
-        match &*known {
-            Some((nonce, owner)) if *nonce == asker.nonce => Arc::clone(owner),
-            _ => {
-                let owner = Arc::new(EncodedOwner::of(&claim::owner(process, &asker, self.id)));
-                *known = Some((asker.nonce, Arc::clone(&owner)));
-                owner
-            }
-        }
+        let (_, owner) = match known.take() {
+            Some(known) if known.0 == identity => known,
+            _ => (identity, EncodedOwner::of(&claim::owner(process, &process.asker(), self.id))),
+        };
+        let bytes = owner.with(hold, old_len);
+        *known = Some((identity, owner));
+        bytes
     }
 
     /// Its path, for messages.

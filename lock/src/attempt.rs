@@ -1,7 +1,7 @@
 //! One acquire in progress: the protocol's machine, and the descriptors that it works with.
 //!
-//! [`Attempt::run`] goes on until the machine holds or has to wait; [`Attempt::wait`] does the waiting, on a thread of
-//! its own. Between the two an attempt can change hands, also from a waiter that gave up to the next one.
+//! [`Attempt::run`] goes on until the machine holds or has to wait; [`Attempt::wait`] does the waiting, on
+//! whatever thread. Between the two an attempt can change hands, also from a waiter that gave up to the next one.
 //!
 //! Dropping an attempt gives back all that it has locked.
 

@@ -11,10 +11,10 @@ use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, R
 use crate::request::Request;
 use crate::sys;
 use crate::sys::inotify::WatchId;
-use crate::sys::sync::atomic::{AtomicUsize, Ordering};
+use crate::sys::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use crate::sys::sync::{Mutex, MutexGuard};
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -27,23 +27,20 @@ pub(crate) struct Hold {
     pub(crate) since: Instant,
     /// `None` once it is released. Healing and releasing exclude each other here.
     claim: Mutex<Option<Claim>>,
-    loss: Mutex<Lost>,
+    loss: OnceLock<Loss>,
+    /// Who is to be told of the loss.
+    wakers: Mutex<Vec<Waker>>,
     /// The watch on the claim, once the hold is old enough to have one.
-    watch: Mutex<Option<WatchId>>,
+    watch: AtomicI32,
 }
 
-#[derive(Debug, Default)]
-struct Lost {
-    cause: Option<Loss>,
-    wakers: Vec<Waker>,
-}
+/// No watch: the kernel's numbers begin at 1.
+const UNWATCHED: WatchId = 0;
 
-impl Lost {
-    /// Takes one waker like this one out.
-    fn forget(&mut self, waker: &Waker) {
-        if let Some(at) = self.wakers.iter().position(|kept| kept.will_wake(waker)) {
-            self.wakers.swap_remove(at);
-        }
+/// Takes one waker like this one out.
+fn forget(wakers: &mut Vec<Waker>, waker: &Waker) {
+    if let Some(at) = wakers.iter().position(|kept| kept.will_wake(waker)) {
+        wakers.swap_remove(at);
     }
 }
 
@@ -65,7 +62,7 @@ impl Hold {
         let hold = Arc::new(Self::new(request, new));
         let waited = hold.since.saturating_duration_since(request.started);
         let process = request.directory.process;
-        process.remember(&hold);
+        process.watcher.remember(&hold);
         request.record(&Event::Acquired { token: hold.token, waited, blocked_by: request.blocked_by });
         process.watcher.look_after(&hold);
         hold
@@ -80,8 +77,9 @@ impl Hold {
             token: new.token,
             since: sys::clock::now(),
             claim: Mutex::new(Some(new.claim)),
-            loss: Mutex::default(),
-            watch: Mutex::default(),
+            loss: OnceLock::new(),
+            wakers: Mutex::default(),
+            watch: AtomicI32::new(UNWATCHED),
         }
     }
 
@@ -163,7 +161,8 @@ impl Hold {
             if loss == Loss::HoldExceeded {
                 self.request.record(&Event::HoldExceeded { action: HoldExceeded::Release });
             }
-            self.loss().cause.get_or_insert(loss);
+            // One that came before is the one that counts.
+            self.loss.set(loss).ok();
         }
         let releasing = self.request.spans.releasing(&self.request);
         process.watcher.stop_looking_after(self);
@@ -173,7 +172,7 @@ impl Hold {
         }
         drop(releasing);
         drop(slot);
-        process.forget(self);
+        process.watcher.forget(self);
         Some(Ended(result))
     }
 
@@ -255,7 +254,7 @@ impl Hold {
     /// Looks whether the claim is there, and puts it back if it was deleted.
     pub(crate) fn heal(&self) -> Result<Looked, SystemError> {
         let mut claim = self.claim();
-        if claim.is_none() || self.loss().cause.is_some() {
+        if claim.is_none() || self.loss.get().is_some() {
             return Ok(Looked::Over);
         }
         let mut machine = Heal::new(self.token);
@@ -280,29 +279,24 @@ impl Hold {
     }
 
     fn lose(&self, cause: LossCause) {
-        let mut loss = self.loss();
-        if loss.cause.is_some() {
+        if self.loss.set(cause.into()).is_err() {
             return;
         }
-        loss.cause = Some(cause.into());
-        drop(loss);
         self.request.record(&Event::Lost { cause });
         self.wake_lost();
     }
 
     /// Wakes those who wait for the loss that there is now.
     pub(crate) fn wake_lost(&self) {
-        let mut loss = self.loss();
-        if loss.cause.is_some() {
-            let wakers = std::mem::take(&mut loss.wakers);
-            drop(loss);
+        if self.loss.get().is_some() {
+            let wakers = std::mem::take(&mut *self.wakers());
             wakers.into_iter().for_each(Waker::wake);
         }
     }
 
     /// Nothing is known in a forked child: the parent's threads may have had the mutex.
     pub(crate) fn lost(&self) -> Option<Loss> {
-        if self.is_ours() { self.loss().cause } else { None }
+        if self.is_ours() { self.loss.get().copied() } else { None }
     }
 
     /// Keeps `waker` in place of the one that was kept `before` for the same future.
@@ -310,38 +304,42 @@ impl Hold {
         if !self.is_ours() {
             return Poll::Pending;
         }
-        let mut loss = self.loss();
-        if let Some(cause) = loss.cause {
-            return Poll::Ready(cause);
+        // Asked with the wakers locked: whoever sets it wakes them after that.
+        let mut wakers = self.wakers();
+        if let Some(loss) = self.loss.get() {
+            return Poll::Ready(*loss);
         }
         if let Some(before) = before {
-            loss.forget(before);
+            forget(&mut wakers, before);
         }
-        loss.wakers.push(waker.clone());
+        wakers.push(waker.clone());
         Poll::Pending
     }
 
     pub(crate) fn forget_waker(&self, waker: &Waker) {
         if self.is_ours() {
-            self.loss().forget(waker);
+            forget(&mut self.wakers(), waker);
         }
     }
 
     /// Returns the watch that it had before.
     pub(crate) fn set_watch(&self, watch: WatchId) -> Option<WatchId> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner).replace(watch)
+        Some(self.watch.swap(watch, Ordering::AcqRel)).filter(|before| *before != UNWATCHED)
     }
 
     pub(crate) fn take_watch(&self) -> Option<WatchId> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner).take()
+        if self.watch.load(Ordering::Acquire) == UNWATCHED {
+            return None;
+        }
+        Some(self.watch.swap(UNWATCHED, Ordering::AcqRel)).filter(|before| *before != UNWATCHED)
     }
 
     pub(crate) fn claim(&self) -> MutexGuard<'_, Option<Claim>> {
         self.claim.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn loss(&self) -> MutexGuard<'_, Lost> {
-        self.loss.lock().unwrap_or_else(PoisonError::into_inner)
+    fn wakers(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

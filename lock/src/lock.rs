@@ -6,7 +6,7 @@ use crate::event::HoldExceeded;
 use crate::guard::Guard;
 use crate::name::{NameError, Session};
 use crate::payload::MAX_LABEL_LEN;
-use crate::request::{Pending, Polled, Reports, Request};
+use crate::request::{Pending, Polled, Reports, Request, Waits};
 use crate::spans::Spans;
 use crate::sys;
 use crate::sys::sync::thread::{self, Thread};
@@ -88,7 +88,8 @@ impl<'a> Lock<'a> {
     /// - [`LockError::System`]: a system call failed.
     pub fn blocking(self) -> Result<Guard, LockError> {
         let (request, deadline) = self.begin()?;
-        let mut pending = Pending::new(request);
+        let waits = if deadline.is_none() { Waits::Here } else { Waits::Elsewhere };
+        let mut pending = Pending::new(request, waits);
         // Most acquires have nothing to wait for, and need no waker.
         if let Polled::Ready(result) = pending.poll(Waker::noop()) {
             return result.map(Guard::new);
@@ -113,7 +114,7 @@ impl<'a> Lock<'a> {
     /// As [`Lock::blocking`], without the timeout.
     pub fn try_now(self) -> Result<TryAcquire, LockError> {
         let (request, _) = self.begin()?;
-        Ok(match Pending::new(request).try_now()? {
+        Ok(match Pending::new(request, Waits::Elsewhere).try_now()? {
             Ok(hold) => TryAcquire::Acquired(Guard::new(hold)),
             Err(holder) => TryAcquire::Busy(Box::new(holder)),
         })
@@ -165,7 +166,9 @@ impl IntoFuture for Lock<'_> {
 
     fn into_future(self) -> Acquire {
         let state = match self.begin() {
-            Ok((request, deadline)) => State::Pending { pending: Pending::new(request), deadline, timer: None },
+            Ok((request, deadline)) => {
+                State::Pending { pending: Pending::new(request, Waits::Elsewhere), deadline, timer: None }
+            }
             Err(error) => State::Failed(error),
         };
         Acquire { state }

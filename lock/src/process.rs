@@ -11,15 +11,14 @@ use crate::arbiter::ABOVE_ARBITERS;
 use crate::directory::Directory;
 use crate::error::SystemError;
 use crate::event::Loss;
-use crate::hold::Hold;
 use crate::protocol::Inode;
 use crate::request::pass_on;
 use crate::sys::sync::{Mutex, MutexGuard, RwLock};
-use crate::sys::{self, fork::Generation};
+use crate::sys::{self, fork::Generation, interrupt::Interruptible};
 use crate::verdict::Asker;
 use crate::waiters::Waiters;
 use crate::watch::Watcher;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -30,9 +29,12 @@ pub(crate) struct Process {
     identity: Asker,
     /// Names this instance in claims, for people: it decides nothing.
     nonce: Mutex<[u8; 16]>,
-    /// How often the process has restarted. Shared while an attempt runs, exclusive while the process restarts.
-    instance: RwLock<u64>,
-    holds: Mutex<BTreeMap<u64, Weak<Hold>>>,
+    /// How often the process has restarted.
+    instance: AtomicU64,
+    /// Shared while an attempt runs, exclusive while the process restarts.
+    restarting: RwLock<()>,
+    /// How often the nonce was drawn anew.
+    drawn: AtomicU64,
     next_number: AtomicU64,
     pub(crate) host: String,
     pub(crate) proc_is_ours: bool,
@@ -40,6 +42,8 @@ pub(crate) struct Process {
     directories: Mutex<HashMap<Inode, Weak<Directory>>>,
     pub(crate) watcher: Watcher,
     pub(crate) waiters: Waiters,
+    /// The callers' own threads that wait in the kernel.
+    pub(crate) waiting: Interruptible,
     /// Whether a thread waits for termination signals.
     pub(crate) releasing: Mutex<bool>,
 }
@@ -85,14 +89,16 @@ impl Process {
                 time_ns: sys::process::namespace("time"),
             },
             nonce: Mutex::new(nonce),
-            instance: RwLock::default(),
-            holds: Mutex::default(),
+            instance: AtomicU64::default(),
+            restarting: RwLock::default(),
+            drawn: AtomicU64::default(),
             next_number: AtomicU64::default(),
             host,
             proc_is_ours: sys::process::proc_is_ours(),
             directories: Mutex::default(),
             watcher: Watcher::new()?,
             waiters: Waiters::default(),
+            waiting: Interruptible::default(),
             releasing: Mutex::default(),
         })
     }
@@ -124,15 +130,20 @@ impl Process {
         &self.identity.boot_id
     }
 
-    /// The current instance.
+    /// Changes whenever what [`Process::asker`] says of this process has changed.
+    pub(crate) fn identity(&self) -> u64 {
+        self.drawn.load(Ordering::Acquire)
+    }
+
+    /// The current instance. It may be one whose restart is still under way.
     pub(crate) fn instance(&self) -> u64 {
-        *self.instance.read().unwrap_or_else(PoisonError::into_inner)
+        self.instance.load(Ordering::Acquire)
     }
 
     /// Runs something that may begin a hold, which a restart waits for. `None` if that instance is over.
     pub(crate) fn in_instance<T>(&self, instance: u64, run: impl FnOnce() -> T) -> Option<T> {
-        let current = self.instance.read().unwrap_or_else(PoisonError::into_inner);
-        (*current == instance).then(run)
+        let _running = self.restarting.read().unwrap_or_else(PoisonError::into_inner);
+        (self.instance() == instance).then(run)
     }
 
     /// A number that this process has not given yet.
@@ -140,24 +151,15 @@ impl Process {
         self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn remember(&self, hold: &Arc<Hold>) {
-        lock(&self.holds).insert(hold.request.number, Arc::downgrade(hold));
-    }
-
-    /// Forgets a hold whose claim is gone.
-    pub(crate) fn forget(&self, hold: &Hold) {
-        lock(&self.holds).remove(&hold.request.number);
-    }
-
     /// Ends this instance: what waits is woken to find it over, every hold is released, and the next nonce is drawn when
     /// the last file is gone. One result for each hold that there was.
     pub(crate) fn restart(&self) -> Vec<Result<(), SystemError>> {
-        let mut instance = self.instance.write().unwrap_or_else(PoisonError::into_inner);
-        *instance += 1;
+        let restarting = self.restarting.write().unwrap_or_else(PoisonError::into_inner);
+        let instance = self.instance.fetch_add(1, Ordering::AcqRel) + 1;
         let directories: Vec<_> = lock(&self.directories).values().filter_map(Weak::upgrade).collect();
         let waiters: Vec<_> =
             directories.iter().map(|directory| (directory, directory.queues.take_waiters())).collect();
-        let holds: Vec<_> = lock(&self.holds).values().filter_map(Weak::upgrade).collect();
+        let holds = self.watcher.holds();
         let ended: Vec<_> = holds.iter().filter_map(|hold| Some((hold, hold.take_away(Loss::Restarted)?))).collect();
         for directory in &directories {
             directory.discard_spare();
@@ -165,8 +167,9 @@ impl Process {
         // It names no more than what people see: without a new one the old one goes on.
         if let Ok(nonce) = sys::file::random() {
             *lock(&self.nonce) = nonce;
+            self.drawn.fetch_add(1, Ordering::AcqRel);
         }
-        drop(instance);
+        drop(restarting);
         // Only now, because a waker may run what it wakes.
         let released = ended.into_iter().map(|(hold, ended)| hold.finish(ended)).collect();
         for hold in &holds {
@@ -179,6 +182,7 @@ impl Process {
                 }
             }
         }
+        self.waiting.interrupt_before(instance);
         released
     }
 }

@@ -116,7 +116,7 @@ impl Request {
             traceparent: self.spans.traceparent(),
             label: self.label.as_deref(),
         };
-        arbiter.owner(self.directory.process).with(&hold, old_len)
+        arbiter.encode_claim(self.directory.process, &hold, old_len)
     }
 
     fn asked(&self) -> Asked {
@@ -156,6 +156,16 @@ pub(crate) fn run(attempt: &mut Attempt, request: &Request) -> Result<Ran, LockE
 pub(crate) struct Pending {
     request: Request,
     stage: Stage,
+    waits: Waits,
+}
+
+/// Which thread waits in the kernel's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// One of this crate's: whoever asked can give up, and others go on with what it has waited for.
+    Elsewhere,
+    /// The one that asked, which gives up for nothing but a restart: nobody else has to be woken between it and the kernel.
+    Here,
 }
 
 enum Stage {
@@ -171,8 +181,8 @@ pub(crate) enum Polled {
 }
 
 impl Pending {
-    pub(crate) fn new(request: Request) -> Self {
-        Self { request, stage: Stage::Start }
+    pub(crate) fn new(request: Request, waits: Waits) -> Self {
+        Self { request, stage: Stage::Start, waits }
     }
 
     /// Goes on as far as it can without waiting.
@@ -185,7 +195,7 @@ impl Pending {
             self.request.spans = Spans::begin(&self.request);
         }
         let _entered = self.request.spans.enter();
-        if self.request.directory.process.instance() != self.request.instance {
+        if self.request.directory.process.in_instance(self.request.instance, || ()).is_none() {
             self.give_up();
             return self.failed(LockError::Restarted);
         }
@@ -222,7 +232,7 @@ impl Pending {
         request.directory.queues.take_or_wait(request.session.range, || request.asked())
     }
 
-    /// Runs the attempt; if it has to wait, a thread does the waiting, and this becomes the first waiter for it.
+    /// Runs the attempt; if it has to wait, this becomes the first waiter for it, and a thread does the waiting.
     fn advance(&mut self, mut attempt: Attempt) -> Option<Result<Arc<Hold>, LockError>> {
         let range = self.request.session.range;
         let mut ran = run(&mut attempt, &self.request);
@@ -237,7 +247,9 @@ impl Pending {
             Ok(Ran::Blocked(operation)) => {
                 let directory = Arc::clone(&self.request.directory);
                 self.stage = Stage::Waiting(directory.queues.wait_first(range, attempt.parker(), self.request.asked()));
-                if let Err(error) = wait_in_thread(attempt, operation) {
+                if (self.waits, operation) == (Waits::Here, Operation::LockArbiter) {
+                    self.wait_here(attempt, operation);
+                } else if let Err(error) = wait_in_thread(attempt, operation) {
                     self.give_up();
                     return Some(Err(self.error(error.into())));
                 }
@@ -248,6 +260,13 @@ impl Pending {
                 Some(Err(self.error(error)))
             }
         }
+    }
+
+    fn wait_here(&self, attempt: Attempt, operation: Operation) {
+        let Request { directory, instance, .. } = &self.request;
+        let process = directory.process;
+        let _waiting = process.waiting.enter(*instance);
+        wait(Box::new(attempt), operation, || process.instance() == *instance);
     }
 
     /// One attempt that does not wait. `Ok(Err(holder))`: busy.
@@ -345,14 +364,14 @@ impl Drop for Pending {
 fn wait_in_thread(attempt: Attempt, operation: Operation) -> Result<(), SystemError> {
     let (directory, session) = (Arc::clone(&attempt.directory), Arc::clone(&attempt.session));
     let attempt = Box::new(attempt);
-    directory.process.waiters.run(move || wait(attempt, operation)).map_err(|cause| {
+    directory.process.waiters.run(move || wait(attempt, operation, || true)).map_err(|cause| {
         directory.queues.pass_on(session.range);
         SystemError { operation: START_WAITER, path: directory.claim_path(&session), cause }
     })
 }
 
-fn wait(mut attempt: Box<Attempt>, operation: Operation) {
-    match attempt.wait(operation) {
+fn wait(mut attempt: Box<Attempt>, operation: Operation, wanted: impl Fn() -> bool) {
+    match attempt.wait(operation, wanted) {
         Ok(Waited::Ready) => hand_on(attempt),
         Ok(Waited::Abandoned) => abandon(*attempt),
         Err(error) => {

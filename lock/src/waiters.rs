@@ -1,5 +1,5 @@
-//! Threads that wait in the kernel: one for each session that is contended in this process,
-//! and for a sweep that is awaited.
+//! Threads that wait in the kernel for others: one for each session that is contended in this process, unless the thread that asked
+//! waits itself, and for a sweep that is awaited.
 //!
 //! A thread is kept for a while, because the next wait usually follows soon. Their number is not bounded, because a wait
 //! that is not begun would be a place in the kernel's queue that is not taken.

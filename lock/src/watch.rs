@@ -35,11 +35,19 @@ const QUIET_TICKS: u32 = 50;
 pub(crate) struct Watcher {
     inotify: Inotify,
     watches: Mutex<HashMap<WatchId, Vec<Subscriber>>>,
-    young: Mutex<Vec<Weak<Hold>>>,
+    holds: Mutex<Holds>,
     /// What is to be done at a time; the numbers tell those of one instant apart.
     timers: Mutex<BTreeMap<(Instant, u64), Timer>>,
     asleep: AtomicBool,
     started: Mutex<bool>,
+}
+
+/// The holds of this process, by the numbers of their requests.
+#[derive(Debug, Default)]
+struct Holds {
+    all: BTreeMap<u64, Weak<Hold>>,
+    /// Those that are not watched yet.
+    young: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -66,7 +74,7 @@ impl Watcher {
         Ok(Self {
             inotify: Inotify::new()?,
             watches: Mutex::default(),
-            young: Mutex::default(),
+            holds: Mutex::default(),
             timers: Mutex::default(),
             asleep: AtomicBool::new(false),
             started: Mutex::default(),
@@ -84,22 +92,36 @@ impl Watcher {
         Ok(())
     }
 
+    /// Knows a new hold.
+    pub(crate) fn remember(&self, hold: &Arc<Hold>) {
+        let number = hold.request.number;
+        let mut holds = lock(&self.holds);
+        holds.all.insert(number, Arc::downgrade(hold));
+        holds.young.push(number);
+    }
+
+    /// Forgets a hold whose claim is gone.
+    pub(crate) fn forget(&self, hold: &Hold) {
+        let number = hold.request.number;
+        let mut holds = lock(&self.holds);
+        holds.all.remove(&number);
+        // Mostly the one that came last.
+        if let Some(at) = holds.young.iter().rposition(|other| *other == number) {
+            holds.young.swap_remove(at);
+        }
+    }
+
+    /// All holds that there are.
+    pub(crate) fn holds(&self) -> Vec<Arc<Hold>> {
+        lock(&self.holds).all.values().filter_map(Weak::upgrade).collect()
+    }
+
     /// Looks after a new hold.
     pub(crate) fn look_after(&self, hold: &Arc<Hold>) {
         if let Some(end) = hold.end_at() {
             lock(&self.timers).insert((end, hold.request.number), Timer::EndHold(Arc::downgrade(hold)));
         }
-        lock(&self.young).push(Arc::downgrade(hold));
         self.wake();
-    }
-
-    /// Takes a hold off the list of young ones, if it is there: among the last ones mostly. Kept until the next tick, its
-    /// memory would not serve the next hold.
-    fn forget_young(&self, hold: &Arc<Hold>) {
-        let mut young = lock(&self.young);
-        if let Some(at) = young.iter().rposition(|other| other.as_ptr() == Arc::as_ptr(hold)) {
-            young.swap_remove(at);
-        }
     }
 
     /// Flushes the directory's counters in a moment.
@@ -172,7 +194,7 @@ impl Watcher {
     /// How long to sleep: without end, unless a hold came in meanwhile.
     fn fall_asleep(&self) -> Option<Duration> {
         self.asleep.store(true, Ordering::SeqCst);
-        if lock(&self.young).is_empty() { None } else { Some(TICK) }
+        if lock(&self.holds).young.is_empty() { None } else { Some(TICK) }
     }
 
     fn tell_subscribers(&self) {
@@ -194,7 +216,7 @@ impl Watcher {
                 Subscriber::Hold(hold) => {
                     let Some(hold) = hold.upgrade() else { continue };
                     if !matches!(hold.heal(), Ok(Looked::Over)) {
-                        lock(&self.young).push(Arc::downgrade(&hold));
+                        lock(&self.holds).young.push(hold.request.number);
                     }
                 }
             }
@@ -227,11 +249,15 @@ impl Watcher {
 
     /// Watches the holds that are old enough. True if there are any holds to look at.
     fn look_at_young(&self) -> bool {
-        let young = std::mem::take(&mut *lock(&self.young));
+        let young: Vec<_> = {
+            let mut holds = lock(&self.holds);
+            let Holds { all, young } = &mut *holds;
+            young.drain(..).filter_map(|number| all.get(&number)?.upgrade()).collect()
+        };
         let any = !young.is_empty();
-        let kept: Vec<_> =
-            young.into_iter().filter(|hold| hold.upgrade().is_some_and(|hold| !self.watch_hold(&hold))).collect();
-        lock(&self.young).extend(kept);
+        for hold in young.into_iter().filter(|hold| !self.watch_hold(hold)) {
+            lock(&self.holds).young.push(hold.request.number);
+        }
         any
     }
 
@@ -262,7 +288,6 @@ impl Watcher {
         if let Some(end) = hold.end_at() {
             lock(&self.timers).remove(&(end, hold.request.number));
         }
-        self.forget_young(hold);
         self.unwatch(hold);
     }
 

@@ -6,21 +6,23 @@
 
 mod support;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::Pid;
 use session_lock::event::{Event, NotAcquired, ReleaseOutcome, Sink};
 use session_lock::payload::Content;
-use session_lock::{Kept, LockDir, LockError, Loss, ReleaseError, SweepOutcome, TryAcquire, release_all};
+use session_lock::{Kept, LockDir, LockError, Loss, ReleaseError, SweepOutcome, TryAcquire, Waiting, release_all};
+use signal_hook::consts::SIGURG;
 use std::fs;
 use std::future::{Future, IntoFuture};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::pin::pin;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use support::process::example;
+use support::process::{OtherProcess, example};
 use support::spans::Collector;
 use support::{GRACE, LONG, Recorder, SHORT, lock_dir, wait_until};
 use tokio::sync::Mutex;
@@ -290,6 +292,37 @@ fn an_acquire_that_is_about_to_wait_ends_as_well() {
     sink.0.wait();
     wait_until(|| waiting.is_finished());
     assert!(matches!(waiting.join().expect("no panic"), Err(LockError::Restarted)));
+}
+
+/// Without a deadline the asking thread itself waits in the kernel, for somebody who does not release.
+#[test]
+fn a_thread_that_waits_for_another_process_ends_as_well() {
+    let _alone = ALONE.blocking_lock();
+    let (dir, locks) = lock_dir();
+    let other = OtherProcess::hold(dir.path(), "s");
+    // This program's own handler of the signal that a restart borrows.
+    let urgent = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGURG, Arc::clone(&urgent)).expect("a signal that may be handled");
+    std::thread::scope(|scope| {
+        let waiting = ["first", "behind it"].map(|label| {
+            let locks = &locks;
+            let waiting = scope.spawn(move || locks.lock("s").label(label).blocking().map(drop));
+            let is_here = |waiter: &Waiting| waiter.label.as_deref() == Some(label);
+            wait_until(|| locks.inspect("s").expect("valid").waiters.here.iter().any(is_here));
+            waiting
+        });
+        assert_eq!(release_all().released, 0);
+        for waiting in waiting {
+            wait_until(|| waiting.is_finished());
+            assert!(matches!(waiting.join().expect("no panic"), Err(LockError::Restarted)));
+        }
+    });
+    assert!(urgent.swap(false, Ordering::Relaxed), "it was called as well");
+    raise(Signal::SIGURG).expect("sent to this thread");
+    assert!(urgent.load(Ordering::Relaxed), "it is there again");
+    assert!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))), "it is still held");
+    other.kill();
+    drop(locks.lock("s").timeout(LONG).blocking().expect("a dead owner's lock is free"));
 }
 
 /// A sweep has the turns of the claims that it pins. They come back when its grace is over, and the claims stay.

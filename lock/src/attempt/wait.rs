@@ -1,4 +1,4 @@
-//! The waiting of an attempt, on a thread of its own: in the kernel's queue for the arbiter, by inotify for a claim.
+//! The waiting of an attempt: in the kernel's queue for the arbiter, by inotify for a claim.
 
 use super::Attempt;
 use crate::error::LockError;
@@ -24,14 +24,15 @@ const LOOK_SOON: Duration = Duration::from_micros(100);
 const SOON_LOOKS: u32 = 100;
 
 impl Attempt {
-    /// Waits for what [`Progress::Blocked`] named, and tells the machine.
-    pub(crate) fn wait(&mut self, operation: Operation) -> Result<Waited, LockError> {
+    /// Waits for what [`Progress::Blocked`] named, and tells the machine. Of a wait in the kernel's queue a signal may end it
+    /// if it is not `wanted` any more.
+    pub(crate) fn wait(&mut self, operation: Operation, wanted: impl Fn() -> bool) -> Result<Waited, LockError> {
         let completion = match operation {
             Operation::LockArbiter => {
                 let range = self.session.range;
-                self.arbiter().lock(range).map_err(|errno| self.failed("wait for the arbiter of", errno))?;
-                self.locked = true;
-                Some(Completion::Done)
+                let locked = self.arbiter().lock(range, wanted);
+                self.locked = locked.map_err(|errno| self.failed("wait for the arbiter of", errno))?;
+                self.locked.then_some(Completion::Done)
             }
             Operation::AwaitGrace => Some(self.await_grace()),
             Operation::AwaitClaim(refusal) => self.await_claim(refusal).then_some(Completion::Woken),

@@ -116,7 +116,8 @@ impl Recorder {
         };
         let later = state.dirty || state.unwritten_exemplars > 0 || !state.waits.is_empty() || state.told_waits > 0;
         drop(state);
-        let flush_later = later && !self.flush_is_due.swap(true, Ordering::AcqRel);
+        let flush_later =
+            later && !self.flush_is_due.load(Ordering::Acquire) && !self.flush_is_due.swap(true, Ordering::AcqRel);
         Recorded { flush_later, failed }
     }
 

@@ -2,8 +2,7 @@
 
 use super::{Payload, TraceParent, hex, rfc3339, uuid};
 use serde::Serialize;
-use std::fmt;
-use std::io::Write;
+use std::fmt::{self, Write};
 use std::time::SystemTime;
 
 impl Payload {
@@ -17,7 +16,7 @@ impl Payload {
 
 /// The fields that say whose a claim is, encoded: the same in all claims of a process under one arbiter.
 #[derive(Debug)]
-pub(crate) struct EncodedOwner(Vec<u8>);
+pub(crate) struct EncodedOwner(String);
 
 /// The fields that are each hold's own.
 pub(crate) struct OfHold<'a> {
@@ -40,30 +39,29 @@ impl EncodedOwner {
             host: payload.host.as_deref(),
             arbiter: payload.arbiter.map(|arbiter| arbiter.to_string()),
         };
-        let mut bytes = Vec::new();
-        json(&mut bytes, &wire);
-        bytes.pop();
-        Self(bytes)
+        let mut object = json(&wire);
+        object.pop();
+        Self(object)
     }
 
     /// The whole claim, as [`Payload::encode`].
     pub(crate) fn with(&self, hold: &OfHold<'_>, old_len: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(512.max(old_len));
-        bytes.extend_from_slice(&self.0);
+        let mut object = String::with_capacity(512.max(old_len));
+        object.push_str(&self.0);
         if let Some(at) = hold.created_at.and_then(rfc3339) {
-            field(&mut bytes, format_args!("\"createdAt\":\"{at}\""));
+            field(&mut object, format_args!("\"createdAt\":\"{at}\""));
         }
         if let Some(token) = hold.token {
-            field(&mut bytes, format_args!("\"token\":{token}"));
+            field(&mut object, format_args!("\"token\":{token}"));
         }
         if let Some(traceparent) = hold.traceparent {
-            field(&mut bytes, format_args!("\"traceparent\":\"{traceparent}\""));
+            field(&mut object, format_args!("\"traceparent\":\"{traceparent}\""));
         }
         if let Some(label) = hold.label {
-            field(&mut bytes, format_args!("\"label\":"));
-            json(&mut bytes, label);
+            field(&mut object, format_args!("\"label\":{}", json(label)));
         }
-        bytes.extend_from_slice(b"}\n");
+        object.push_str("}\n");
+        let mut bytes = object.into_bytes();
         if bytes.len() < old_len {
             bytes.resize(old_len, b' ');
         }
@@ -71,19 +69,17 @@ impl EncodedOwner {
     }
 }
 
-/// One field more of the object that is not closed yet, of characters that JSON does not escape.
-fn field(object: &mut Vec<u8>, field: fmt::Arguments<'_>) {
-    if object.last() != Some(&b'{') {
-        object.push(b',');
+/// One field more of an object that is not closed yet.
+fn field(object: &mut String, field: fmt::Arguments<'_>) {
+    if !object.ends_with('{') {
+        object.push(',');
     }
-    object.write_fmt(field).expect(IN_MEMORY);
+    object.write_fmt(field).expect("a string takes everything");
 }
 
-fn json(bytes: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    serde_json::to_writer(bytes, value).expect(IN_MEMORY);
+fn json(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).expect("strings and integers always serialise into memory")
 }
-
-const IN_MEMORY: &str = "strings and integers can always be written into memory";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,6 +10,8 @@ pub(crate) mod file;
 pub(crate) mod fork;
 #[cfg_attr(session_lock_shuttle, path = "inotify_checked.rs")]
 pub(crate) mod inotify;
+#[cfg_attr(session_lock_shuttle, path = "interrupt_checked.rs")]
+pub(crate) mod interrupt;
 pub(crate) mod lease;
 pub(crate) mod locks;
 pub(crate) mod mount;

@@ -41,11 +41,12 @@ pub(crate) fn lock(fd: impl AsFd, range: Range) -> Result<()> {
     call(fd, libc::F_OFD_SETLKW, libc::F_WRLCK, range).map(drop)
 }
 
-/// Under the checker, which would stand still with the thread that waits: asks again after each step of the others.
+/// Under the checker, which would stand still with the thread that waits: is interrupted by each step of the others.
 #[cfg(session_lock_shuttle)]
 pub(crate) fn lock(fd: impl AsFd, range: Range) -> Result<()> {
-    while try_lock(&fd, range)? == Attempted::Busy {
+    if try_lock(&fd, range)? == Attempted::Busy {
         super::sync::thread::yield_now();
+        return Err(Errno::INTR);
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ fn our_handler() -> libc::sighandler_t {
     handle as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) as libc::sighandler_t
 }
 
-fn disposition(signal: libc::c_int) -> Result<libc::sigaction> {
+pub(super) fn disposition(signal: libc::c_int) -> Result<libc::sigaction> {
     let mut action = MaybeUninit::zeroed();
     // SAFETY: with no new action the call only fills in `action`.
     checked(unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) })?;
@@ -146,7 +146,12 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
 }
 
 /// Calls the handler that was there before, as the kernel would.
-fn call(action: &libc::sigaction, signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+pub(super) fn call(
+    action: &libc::sigaction,
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
     if action.sa_flags & libc::SA_SIGINFO != 0 {
         // SAFETY: it was installed as a handler with this signature.
         let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
