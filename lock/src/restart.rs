@@ -27,7 +27,7 @@ pub struct Restart {
 /// stand still meanwhile, for a few short system calls per hold; nothing else is waited for. A forked child holds
 /// nothing, so nothing happens there. A thread that blocks without a deadline in [`crate::Lock::blocking`] is interrupted
 /// by `SIGURG`, for which there is a handler meanwhile that calls the program's own; one that blocks that signal ends
-/// when its turn comes. It must not be called from a signal handler or from a [`crate::event::Sink`].
+/// when its turn comes. This must not be called from a signal handler or from a [`crate::event::Sink`].
 pub fn release_all() -> Restart {
     let mut restart = Restart::default();
     for result in Process::known().map(Process::restart).unwrap_or_default() {
