@@ -49,3 +49,72 @@ pub(crate) struct Report {
     pub(crate) figures: Vec<Figure>,
     pub(crate) missing: Vec<Missing>,
 }
+
+impl Figure {
+    /// Of what the rounds came to, of which there is at least one.
+    pub(crate) fn of(
+        section: &'static str,
+        file_system: &str,
+        subject: &str,
+        what: &str,
+        unit: Unit,
+        rounds: &[f64],
+    ) -> Self {
+        let mut sorted = rounds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (Some(&least), Some(&greatest)) = (sorted.first(), sorted.last()) else {
+            panic!("{subject}, {what}: no rounds")
+        };
+        let value = f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
+        let [file_system, subject, what] = [file_system, subject, what].map(str::to_owned);
+        Self { section, file_system, subject, what, unit, at: None, value, least, greatest, rounds: rounds.len() }
+    }
+
+    pub(crate) fn at(mut self, at: u64) -> Self {
+        self.at = Some(at);
+        self
+    }
+}
+
+impl Report {
+    /// The figures of one section, a line for each, and what is missing there.
+    pub(crate) fn print(&self, section: &str) {
+        println!("{section}");
+        let mut above = String::new();
+        for figure in self.figures.iter().filter(|figure| figure.section == section) {
+            let Figure { file_system, subject, what, at, unit, value, least, greatest, .. } = figure;
+            let what = at.map_or_else(|| what.clone(), |at| format!("{what}, {at}"));
+            let group = format!("  {file_system}: {what} ({})", unit.name());
+            if group != above {
+                println!("{group}");
+                above = group;
+            }
+            println!("    {subject:24} {:>12}   {} to {}", shown(*value), shown(*least), shown(*greatest));
+        }
+        for missing in self.missing.iter().filter(|missing| missing.section == section) {
+            println!("  missing: {}: {}", missing.subject, missing.why);
+        }
+    }
+}
+
+impl Unit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Microseconds => "µs",
+            Self::Milliseconds => "ms",
+            Self::PerSecond => "per second",
+            Self::Count => "count",
+            Self::Mebibytes => "MiB",
+            Self::Ratio => "ratio",
+        }
+    }
+}
+
+/// Three digits that mean something.
+fn shown(value: f64) -> String {
+    match value.abs() {
+        0.0..10.0 => format!("{value:.2}"),
+        10.0..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
