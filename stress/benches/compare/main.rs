@@ -3,10 +3,14 @@
 //! `cargo bench -p session-lock-stress --bench compare -- [--quick] [--section NAME]... [--json FILE]`
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
+mod floor;
 mod machine;
+mod peers;
 mod report;
 mod run;
 mod sections;
+mod turn;
+mod worker;
 
 use clap::Parser;
 use machine::Machine;

@@ -1,0 +1,201 @@
+//! The peers: what each promises, how it waits, and how a worker for it is started.
+
+mod rust;
+
+use crate::run::Run;
+pub(crate) use rust::Peer;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A lock that is measured.
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    language: Language,
+    /// How it waits, where it is not in the kernel's queue.
+    pub(crate) waits: Waits,
+    /// Never two owners when several find a dead owner's lock at once, and it can be had again.
+    pub(crate) stampede: bool,
+    /// The same between PID namespaces.
+    pub(crate) namespaces: bool,
+    /// Others can learn who holds, across PID namespaces too.
+    pub(crate) tells: bool,
+    /// Why these three.
+    pub(crate) why: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Rust,
+    Python,
+    Node,
+}
+
+/// How a peer waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// In the kernel's queue.
+    Queue,
+    /// By asking again, as often as this says.
+    Polls(&'static str),
+}
+
+const FLOCK: &str = "flock(2) on a permanent file: the kernel frees it, and nothing says who has it";
+const WITH_PID: &str = "flock(2); the file has the holder's pid, which means nothing in another PID namespace";
+
+const fn flock(name: &'static str, language: Language, waits: Waits) -> Subject {
+    Subject { name, language, waits, stampede: true, namespaces: true, tells: false, why: FLOCK }
+}
+
+/// This lock and the floor first. What each does about dead owners is read from its source.
+pub(crate) const SUBJECTS: &[Subject] = &[
+    Subject {
+        name: "session-lock",
+        language: Language::Rust,
+        waits: Waits::Queue,
+        stampede: true,
+        namespaces: true,
+        tells: true,
+        why: "with its counters, as by default",
+    },
+    Subject {
+        name: "floor",
+        language: Language::Rust,
+        waits: Waits::Queue,
+        stampede: false,
+        namespaces: false,
+        tells: false,
+        why: "the same system calls, and nobody decides on their answers",
+    },
+    Subject {
+        name: "OFD lock",
+        language: Language::Rust,
+        waits: Waits::Queue,
+        stampede: true,
+        namespaces: true,
+        tells: false,
+        why: "fcntl(2) on a permanent file: F_OFD_GETLK answers with pid -1",
+    },
+    flock("std File::lock", Language::Rust, Waits::Queue),
+    flock("fd-lock", Language::Rust, Waits::Queue),
+    flock("fs4", Language::Rust, Waits::Queue),
+    flock("named-lock", Language::Rust, Waits::Queue),
+    Subject { why: WITH_PID, ..flock("fslock", Language::Rust, Waits::Queue) },
+    Subject {
+        name: "pidlock",
+        language: Language::Rust,
+        waits: Waits::Polls("1 ms, its documentation names none"),
+        stampede: false,
+        namespaces: false,
+        tells: true,
+        why: "asks kill(pid, 0), then removes by path: two can, and a pid of another namespace looks dead",
+    },
+    Subject {
+        name: "lockfile",
+        language: Language::Rust,
+        waits: Waits::Polls("1 ms, its documentation names none"),
+        stampede: false,
+        namespaces: true,
+        tells: false,
+        why: "O_EXCL, an empty file and no rule for dead owners: blocks for ever after a kill",
+    },
+    flock("FileLock", Language::Python, Waits::Polls("50 ms, its default")),
+    Subject {
+        name: "SoftFileLock",
+        language: Language::Python,
+        waits: Waits::Polls("50 ms, its default"),
+        stampede: false,
+        namespaces: false,
+        tells: true,
+        why: "O_EXCL with pid and host: a dead pid's file is removed by path, and pids collide between namespaces",
+    },
+    flock("portalocker", Language::Python, Waits::Polls("250 ms, its default")),
+    Subject {
+        name: "proper-lockfile",
+        language: Language::Node,
+        waits: Waits::Polls("1 s, doubled each time, the defaults of its retries"),
+        stampede: false,
+        namespaces: true,
+        tells: false,
+        why: "mkdir, free when its time is 10 s old: rmdir then mkdir by path, and a stopped owner is robbed",
+    },
+    Subject {
+        name: "O_EXCL + JSON",
+        language: Language::Node,
+        waits: Waits::Polls("50 ms"),
+        stampede: false,
+        namespaces: false,
+        tells: true,
+        why: "as in older locks of session files: a dead pid's file is removed by path",
+    },
+];
+
+impl Subject {
+    pub(crate) fn of(name: &str) -> &'static Self {
+        SUBJECTS.iter().find(|subject| subject.name == name).expect("a subject")
+    }
+
+    /// Whether it gives what this lock gives.
+    pub(crate) fn qualifies(&self) -> bool {
+        self.stampede && self.namespaces && self.tells && self.name != "session-lock"
+    }
+
+    pub(crate) fn is_rust(&self) -> bool {
+        self.language == Language::Rust
+    }
+
+    /// Its worker, to which the arguments of the protocol or of `hold` are added.
+    pub(crate) fn command(&self, run: &Run, role: &str) -> Command {
+        let mut command = match self.language.interpreter() {
+            None => run.role(role),
+            Some((interpreter, script)) => {
+                let mut command = Command::new(interpreter);
+                command.arg(script).arg(role).env("NODE_PATH", "/usr/share/nodejs");
+                command
+            }
+        };
+        command.arg(self.name);
+        command
+    }
+
+    /// Why it cannot be measured here, and what to do.
+    pub(crate) fn missing(&self, run: &Run) -> Option<String> {
+        let advice = match self.language {
+            Language::Rust => return None,
+            Language::Python => "install Python 3, then: pip install filelock portalocker",
+            Language::Node => "install Node.js, then Debian's node-proper-lockfile",
+        };
+        let mut command = self.command(run, "check");
+        match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
+            Ok(status) if status.success() => None,
+            Ok(_) => Some(format!("its module is not there; {advice}")),
+            Err(error) => Some(format!("its interpreter does not start ({error}); {advice}")),
+        }
+    }
+}
+
+impl Language {
+    fn interpreter(self) -> Option<(PathBuf, PathBuf)> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/compare/peers");
+        match self {
+            Self::Rust => None,
+            Self::Python => Some((python(), here.join("worker.py"))),
+            Self::Node => Some(("node".into(), here.join("worker.js"))),
+        }
+    }
+}
+
+/// The interpreter itself: what the path has may be a script that looks for it, each time.
+fn python() -> PathBuf {
+    static PYTHON: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let find = || {
+        let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+        let path = output.ok().and_then(|output| String::from_utf8(output.stdout).ok());
+        path.map_or_else(|| "python3".into(), |path| path.trim().into())
+    };
+    PYTHON.get_or_init(find).clone()
+}
+
+/// The Rust peer of this name.
+pub(crate) fn open(name: &str, dir: &Path, session: &str, number: u64) -> Box<dyn Peer> {
+    rust::open(name, dir, session, number).expect("a peer of this program")
+}

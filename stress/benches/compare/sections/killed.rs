@@ -1,0 +1,142 @@
+//! From the SIGKILL of an owner to the next one, which waits in another process than the one that kills.
+
+use crate::peers::Subject;
+use crate::report::{Figure, Missing, Report, Unit};
+use crate::run::{Place, Run};
+use crate::turn::{micros, percentile};
+use crate::worker::now;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::Duration;
+
+const SECTION: &str = "killed";
+/// Long enough for the waiter to be asleep.
+const SETTLE: Duration = Duration::from_millis(10);
+/// How long the owner had held: a hold that has lasted is watched, for example.
+const HELD: [(&str, Duration); 2] =
+    [("owner killed at once", Duration::ZERO), ("owner killed after 100 ms", Duration::from_millis(100))];
+const FAST: [&str; 3] = ["session-lock", "OFD lock", "floor"];
+/// How often, and how long a wait may be.
+const SLOW: [(&str, usize); 2] = [("SoftFileLock", 10), ("proper-lockfile", 1)];
+const BOUND_MS: u16 = 25_000;
+
+pub(crate) fn run(run: &Run, report: &mut Report) {
+    for place in &run.places {
+        for (what, held) in HELD {
+            let mut samples: [Vec<u64>; FAST.len()] = Default::default();
+            let dirs = FAST.map(|_| place.fresh("killed"));
+            for kill in 0..run.either(100, 20) {
+                for ((name, dir), samples) in FAST.iter().zip(&dirs).zip(&mut samples) {
+                    match takeover(run, Subject::of(name), dir.path(), kill, held) {
+                        Ok(took) => samples.push(took),
+                        Err(why) => missing(report, name, place, why),
+                    }
+                }
+            }
+            for (name, samples) in FAST.iter().zip(samples) {
+                add(report, place, name, what, samples);
+            }
+        }
+    }
+    if run.quick {
+        let why = "it takes seconds; run without --quick".to_owned();
+        return missing(report, "SoftFileLock, proper-lockfile", &run.places[0], why);
+    }
+    let place = &run.places[0];
+    for (name, kills) in SLOW {
+        let subject = Subject::of(name);
+        if let Some(why) = subject.missing(run) {
+            missing(report, name, place, why);
+            continue;
+        }
+        let (dir, mut samples) = (place.fresh("killed"), Vec::new());
+        for kill in 0..kills {
+            match takeover(run, subject, dir.path(), kill, HELD[0].1) {
+                Ok(took) => samples.push(took),
+                Err(why) => missing(report, name, place, why),
+            }
+        }
+        add(report, place, name, HELD[0].0, samples);
+    }
+}
+
+fn missing(report: &mut Report, name: &str, place: &Place, why: String) {
+    let subject = format!("{name} on {}", place.file_system);
+    report.missing.push(Missing { section: SECTION, subject, why });
+}
+
+/// The rounds are the kills: the figure is their percentile, between the fastest and the slowest.
+fn add(report: &mut Report, place: &Place, subject: &str, what: &str, mut samples: Vec<u64>) {
+    if samples.is_empty() {
+        return;
+    }
+    for percent in [50, 99] {
+        let value = micros(percentile(&mut samples, percent));
+        let all: Vec<_> = samples.iter().copied().map(micros).collect();
+        let what = format!("{what} p{percent}");
+        let figure = Figure::of(SECTION, &place.file_system, subject, &what, Unit::Microseconds, &all);
+        report.figures.push(Figure { value, ..figure });
+    }
+}
+
+/// Nanoseconds. Each has a session of its own, so that a claim that the last one left costs nothing.
+fn takeover(run: &Run, subject: &Subject, dir: &Path, kill: usize, held: Duration) -> Result<u64, String> {
+    let mut holder = Process::start(run, subject, dir, kill);
+    holder.line("asking")?;
+    holder.line("")?;
+    std::thread::sleep(held);
+    let mut waiter = Process::start(run, subject, dir, kill);
+    waiter.line("asking")?;
+    std::thread::sleep(SETTLE);
+    if waiter.has_said_something(0) {
+        return Err("two owners".into());
+    }
+    let killed = now();
+    holder.child.kill().expect("our child");
+    let acquired = waiter.line("")?.parse::<u64>().map_err(|error| error.to_string())?;
+    Ok(acquired.saturating_sub(killed))
+}
+
+/// One that asks and holds. It is ended when dropped.
+struct Process {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(run: &Run, subject: &Subject, dir: &Path, kill: usize) -> Self {
+        let mut command = subject.command(run, "hold");
+        command.arg(dir).arg(format!("s{kill}")).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("a worker starts");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, output }
+    }
+
+    fn has_said_something(&self, within_ms: u16) -> bool {
+        let output = self.output.get_ref();
+        !self.output.buffer().is_empty()
+            || poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], PollTimeout::from(within_ms)) == Ok(1)
+    }
+
+    /// The next line, which begins like this.
+    fn line(&mut self, begins: &str) -> Result<String, String> {
+        if !self.has_said_something(BOUND_MS) {
+            return Err(format!("no owner after {} s", BOUND_MS / 1_000));
+        }
+        let mut line = String::new();
+        self.output.read_line(&mut line).map_err(|error| error.to_string())?;
+        let line = line.trim_end().to_owned();
+        if line.is_empty() || !line.starts_with(begins) { Err(format!("it said {line:?}")) } else { Ok(line) }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        self.child.wait().expect("our child");
+    }
+}

@@ -1,0 +1,111 @@
+//! A worker: one process that acquires and releases, and keeps when. The parent's side is in `turn.rs`; `peers/worker.py` and
+//! `peers/worker.js` are the same in other languages.
+//!
+//! It is started with: PEER DIR SESSION HOLD_US THINK_MAX_US START_NS UNTIL SEED OUT. Times are of `CLOCK_MONOTONIC`, in ns.
+//!
+//! | UNTIL | What it does |
+//! |---|---|
+//! | a time | until then: think, and hold the lock for HOLD_US |
+//! | `xN` | after N / 10 operations that are not counted: N, at once one after the other |
+//!
+//! It thinks asleep, for a random time up to THINK_MAX_US. It holds awake, looking at the clock: a sleep of 1 ms ends some 60 µs
+//! late, on an idle processor, and so would hide the hand-over that is measured.
+//!
+//! OUT is little-endian `u64`: when it was ready, its processor time (ns) and its allocations from START to UNTIL (all ones where
+//! they are not counted), then for each operation when it asked, acquired, began to release, and had released. With `xN` the
+//! two in the middle are 0, since each look at the clock costs some 50 ns.
+
+use crate::peers;
+use nix::time::{ClockId, clock_gettime};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+use std::path::Path;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// When an operation asked, acquired, began to release, and had released.
+pub(crate) type Stamps = [u64; 4];
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+pub(crate) fn now() -> u64 {
+    nanoseconds(ClockId::CLOCK_MONOTONIC)
+}
+
+fn nanoseconds(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock).expect("a clock of every Linux");
+    u64::try_from(Duration::from(time).as_nanos()).expect("it is not 500 years old")
+}
+
+/// The role.
+pub(crate) fn run(arguments: &[String]) {
+    let [peer, dir, session, hold_us, think_max_us, start, until, seed, out] = arguments else {
+        panic!("PEER DIR SESSION HOLD_US THINK_MAX_US START_NS UNTIL SEED OUT, not {arguments:?}")
+    };
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    let mut random = fastrand::Rng::with_seed(number(seed));
+    let mut peer = peers::open(peer, Path::new(dir), session, number(seed));
+    let (hold, think_max, start) = (1_000 * number(hold_us), 1_000 * number(think_max_us), number(start));
+    let mut stamps: Vec<Stamps> = Vec::with_capacity(1 << 18);
+    let ready = now();
+    std::thread::sleep(Duration::from_nanos(start.saturating_sub(ready)));
+    let [cpu, allocations];
+    if let Some(count) = until.strip_prefix('x') {
+        let count = number(count);
+        for _ in 0..count / 10 {
+            peer.hold(&mut || ());
+        }
+        let before = used();
+        for _ in 0..count {
+            let asked = now();
+            peer.hold(&mut || ());
+            stamps.push([asked, 0, 0, now()]);
+        }
+        [cpu, allocations] = since(before);
+    } else {
+        let until = number(until);
+        let before = used();
+        while now() < until {
+            if think_max > 0 {
+                std::thread::sleep(Duration::from_nanos(random.u64(0..=think_max)));
+            }
+            let asked = now();
+            let (mut acquired, mut releasing) = (0, 0);
+            peer.hold(&mut || {
+                acquired = now();
+                releasing = acquired;
+                while releasing < acquired + hold {
+                    releasing = now();
+                }
+            });
+            stamps.push([asked, acquired, releasing, now()]);
+        }
+        [cpu, allocations] = since(before);
+    }
+    let words = [ready, cpu, allocations].into_iter().chain(stamps.into_iter().flatten());
+    std::fs::write(out, words.flat_map(u64::to_le_bytes).collect::<Vec<_>>()).expect("written");
+}
+
+/// Processor time of this process and its allocations so far.
+fn used() -> [u64; 2] {
+    [nanoseconds(ClockId::CLOCK_PROCESS_CPUTIME_ID), ALLOCATOR.stats().allocations as u64]
+}
+
+fn since(before: [u64; 2]) -> [u64; 2] {
+    let after = used();
+    [after[0] - before[0], after[1] - before[1]]
+}
+
+/// The role of one who asks, acquires, says when, and holds until it is killed, or for a minute.
+#[expect(clippy::print_stdout, reason = "its parent reads it")]
+pub(crate) fn hold(arguments: &[String]) {
+    let [peer, dir, session] = arguments else { panic!("PEER DIR SESSION, not {arguments:?}") };
+    let mut peer = peers::open(peer, Path::new(dir), session, u64::from(std::process::id()));
+    println!("asking");
+    peer.hold(&mut || {
+        let acquired = now();
+        println!("{acquired}");
+        std::thread::sleep(Duration::from_mins(1));
+    });
+}
