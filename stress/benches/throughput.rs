@@ -7,76 +7,38 @@
 //! processor time. `SECONDS` says how long each turn takes; default 3.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
+#[path = "compare/floor.rs"]
+mod floor;
+
 use std::fs::File;
-use std::hint::black_box;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{FcntlArg, fcntl};
-use nix::libc;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use floor::Floor;
 use tempfile::TempDir;
 
 const WORKERS: usize = 8;
 const TURNS: usize = 3;
-const PAYLOAD: usize = 300;
 const RECORD: usize = 32;
-/// What the lock writes of its counters, and where the next process's begin.
-const METRICS: usize = 440;
-const METRICS_SLOT: usize = 8192;
 
-/// The protocol's system calls, without the protocol.
-struct Bare {
+/// What the tool writes of its own.
+struct Written {
     number: u64,
-    dir: OwnedFd,
-    claim_name: String,
-    arbiter_name: String,
-    arbiter: File,
-    /// Has a second name, so that it can be linked again and again.
-    claim: File,
     history: File,
     counters: File,
-    metrics: File,
 }
 
-impl Bare {
+impl Written {
     fn new(path: &Path, number: u64) -> Self {
-        let (claim_name, arbiter_name) = (format!("{number}.lock"), format!("arbiter-{number}"));
-        let dir = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).expect("open");
-        let open =
-            |name: &str| File::options().create(true).append(true).read(true).open(path.join(name)).expect("create");
-        let (arbiter, history) = (open(&arbiter_name), open("history"));
-        let counted = |name: &str, size: usize| {
-            let file = File::options().create(true).truncate(false).write(true).read(true).open(path.join(name));
-            let file = file.expect("create");
-            file.set_len((size * WORKERS) as u64).expect("it grows");
-            file
-        };
-        let (counters, metrics) = (counted("counters", 8), counted("metrics", METRICS_SLOT));
-        let claim = File::create(path.join(format!("spare-{number}"))).expect("create");
-        ofd_lock(&claim, libc::F_WRLCK);
-        Self { number, dir, claim_name, arbiter_name, arbiter, claim, history, counters, metrics }
-    }
-
-    fn acquire(&self, payload: &[u8]) {
-        ofd_lock(&self.arbiter, libc::F_WRLCK);
-        black_box(rustix::process::getrlimit(rustix::process::Resource::Fsize));
-        rustix::io::write(&self.arbiter, b".").expect("append");
-        black_box(rustix::fs::tell(&self.arbiter).expect("position"));
-        black_box(rustix::fs::fstat(&self.claim).expect("stat"));
-        rustix::io::pwrite(&self.claim, payload, 0).expect("write");
-        rustix::fs::linkat(&self.claim, c"", &self.dir, &self.claim_name, AtFlags::EMPTY_PATH).expect("link");
-        black_box(rustix::fs::statat(&self.dir, &self.arbiter_name, AtFlags::SYMLINK_NOFOLLOW).expect("stat"));
-    }
-
-    fn release(&self) {
-        black_box(rustix::fs::statat(&self.dir, &self.claim_name, AtFlags::SYMLINK_NOFOLLOW).expect("stat"));
-        rustix::fs::unlinkat(&self.dir, &self.claim_name, AtFlags::empty()).expect("unlink");
-        ofd_lock(&self.arbiter, libc::F_UNLCK);
+        let history = File::options().create(true).append(true).open(path.join("history")).expect("create");
+        let mut options = File::options();
+        let counters = options.create(true).truncate(false).write(true).read(true).open(path.join("counters"));
+        let counters = counters.expect("create");
+        counters.set_len(8 * WORKERS as u64).expect("it grows");
+        Self { number, history, counters }
     }
 
     fn record(&self) {
@@ -90,34 +52,22 @@ impl Bare {
         let count = u64::from_le_bytes(count) + 1;
         self.counters.write_all_at(&count.to_le_bytes(), 8 * self.number).expect("write");
     }
-
-    /// What the lock counts, after each release.
-    fn count_for_all(&self) {
-        self.metrics.write_all_at(&[b'.'; METRICS], METRICS_SLOT as u64 * self.number).expect("write");
-    }
-}
-
-fn ofd_lock(file: impl AsFd, kind: libc::c_int) {
-    let kind = libc::c_short::try_from(kind).expect("a lock type is small");
-    let lock = libc::flock { l_type: kind, l_whence: 0, l_start: 0, l_len: 1, l_pid: 0 };
-    fcntl(file, FcntlArg::F_OFD_SETLK(&lock)).expect("lock");
 }
 
 /// One of the processes of the bare loop. It prints how often it acquired.
 fn bare(dir: &Path, number: u64, seconds: u64, added: Added) {
-    let bare = Bare::new(dir, number);
-    let payload = [b'x'; PAYLOAD];
+    let (mut bare, written) = (Floor::new(dir, &number.to_string(), number), Written::new(dir, number));
     let (began, mut acquired) = (Instant::now(), 0_u64);
     while began.elapsed() < Duration::from_secs(seconds) {
-        bare.acquire(&payload);
+        bare.acquire();
         if added >= Added::Records {
-            bare.record();
-            bare.count();
-            bare.record();
+            written.record();
+            written.count();
+            written.record();
         }
         bare.release();
         if added == Added::All {
-            bare.count_for_all();
+            bare.count();
         }
         acquired += 1;
     }

@@ -12,10 +12,12 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// As long as a claim without a label or a span.
-const PAYLOAD: usize = 320;
-/// What the lock writes of its counters, and where the next process's begin.
+const PAYLOAD: usize = 290;
+/// What the lock writes of its counters, each time at the other one of two places, and where the next process's begin.
 const METRICS: usize = 440;
+const METRICS_COPY: u64 = 4096;
 const METRICS_SLOT: u64 = 8192;
+const STATE: &str = ".session-lock";
 
 pub(crate) struct Floor {
     number: u64,
@@ -26,21 +28,25 @@ pub(crate) struct Floor {
     /// Has a second name, so that it can be linked again and again.
     claim: File,
     metrics: File,
+    counted: u64,
     payload: [u8; PAYLOAD],
 }
 
 impl Floor {
     /// The process of this number on the lock of this name.
     pub(crate) fn new(path: &Path, name: &str, number: u64) -> Self {
-        let (claim_name, arbiter_name) = (format!("{name}.lock"), format!("arbiter-{name}"));
+        let (claim_name, arbiter_name) = (format!("{name}.lock"), format!("{STATE}/arbiter-{name}"));
+        let state = path.join(STATE);
+        std::fs::create_dir_all(&state).expect("create");
         let dir = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).expect("open");
         let mut options = File::options();
         let arbiter = options.create(true).append(true).read(true).open(path.join(&arbiter_name)).expect("create");
         let mut options = File::options();
-        let metrics = options.create(true).truncate(false).write(true).open(path.join("metrics")).expect("create");
-        let claim = File::create(path.join(format!("spare-{name}-{number}"))).expect("create");
+        let metrics = options.create(true).truncate(false).write(true).open(state.join("metrics")).expect("create");
+        let claim = File::create(state.join(format!("spare-{name}-{number}"))).expect("create");
         ofd_lock(&claim, libc::F_WRLCK).expect("its own");
-        Self { number, dir, claim_name, arbiter_name, arbiter, claim, metrics, payload: [b'x'; PAYLOAD] }
+        let payload = [b'x'; PAYLOAD];
+        Self { number, dir, claim_name, arbiter_name, arbiter, claim, metrics, counted: 0, payload }
     }
 
     /// Waits in the kernel's queue for the arbiter if it is locked.
@@ -70,8 +76,10 @@ impl Floor {
     }
 
     /// What the lock counts, after each release.
-    pub(crate) fn count(&self) {
-        self.metrics.write_all_at(&[b'.'; METRICS], METRICS_SLOT * self.number).expect("write");
+    pub(crate) fn count(&mut self) {
+        self.counted += 1;
+        let place = METRICS_SLOT * self.number + METRICS_COPY * (self.counted % 2);
+        self.metrics.write_all_at(&[b'.'; METRICS], place).expect("write");
     }
 
     /// A dead owner's claim becomes one's own.

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 mod floor;
+mod goals;
 mod machine;
 mod peers;
 mod report;
@@ -58,7 +59,9 @@ fn main() {
             println!("  ({:.0} s)\n", began.elapsed().as_secs_f64());
         }
     }
-    let all = serde_json::json!({ "machine": machine, "quick": run.quick, "report": report });
+    let goals = goals::of(&report);
+    goals::print(&goals);
+    let all = serde_json::json!({ "machine": machine, "quick": run.quick, "report": report, "goals": goals });
     let text = serde_json::to_string_pretty(&all).expect("figures are JSON");
     match std::fs::write(&arguments.json, text) {
         Ok(()) => println!("figures: {}", arguments.json.display()),

@@ -77,6 +77,7 @@ impl Figure {
 }
 
 impl Report {
+    #[expect(clippy::print_stdout, reason = "a benchmark prints its result")]
     /// The figures of one section, a line for each, and what is missing there.
     pub(crate) fn print(&self, section: &str) {
         println!("{section}");
@@ -111,7 +112,7 @@ impl Unit {
 }
 
 /// Three digits that mean something.
-fn shown(value: f64) -> String {
+pub(crate) fn shown(value: f64) -> String {
     match value.abs() {
         0.0..10.0 => format!("{value:.2}"),
         10.0..100.0 => format!("{value:.1}"),

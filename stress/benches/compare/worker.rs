@@ -99,7 +99,7 @@ fn since(before: [u64; 2]) -> [u64; 2] {
 
 /// The role of one who asks, acquires, says when, and holds until it is killed, or for a minute.
 #[expect(clippy::print_stdout, reason = "its parent reads it")]
-pub(crate) fn hold(arguments: &[String]) {
+pub(crate) fn own(arguments: &[String]) {
     let [peer, dir, session] = arguments else { panic!("PEER DIR SESSION, not {arguments:?}") };
     let mut peer = peers::open(peer, Path::new(dir), session, u64::from(std::process::id()));
     println!("asking");

@@ -17,8 +17,8 @@ pub(crate) struct Subject {
     pub(crate) stampede: bool,
     /// The same between PID namespaces.
     pub(crate) namespaces: bool,
-    /// Others can learn who holds, across PID namespaces too.
-    pub(crate) tells: bool,
+    /// Whom others can learn of.
+    pub(crate) tells: Tells,
     /// Why these three.
     pub(crate) why: &'static str,
 }
@@ -39,11 +39,30 @@ pub(crate) enum Waits {
     Polls(&'static str),
 }
 
+/// What others can learn of the holder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tells {
+    Nobody,
+    /// A pid, which means nothing in another PID namespace.
+    Pid,
+    Holder,
+}
+
+impl Tells {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "no",
+            Self::Pid => "pid",
+            Self::Holder => "yes",
+        }
+    }
+}
+
 const FLOCK: &str = "flock(2) on a permanent file: the kernel frees it, and nothing says who has it";
-const WITH_PID: &str = "flock(2); the file has the holder's pid, which means nothing in another PID namespace";
+const WITH_PID: &str = "flock(2); the file has the pid of whoever holds, or has held";
 
 const fn flock(name: &'static str, language: Language, waits: Waits) -> Subject {
-    Subject { name, language, waits, stampede: true, namespaces: true, tells: false, why: FLOCK }
+    Subject { name, language, waits, stampede: true, namespaces: true, tells: Tells::Nobody, why: FLOCK }
 }
 
 /// This lock and the floor first. What each does about dead owners is read from its source.
@@ -54,7 +73,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         waits: Waits::Queue,
         stampede: true,
         namespaces: true,
-        tells: true,
+        tells: Tells::Holder,
         why: "with its counters, as by default",
     },
     Subject {
@@ -63,7 +82,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         waits: Waits::Queue,
         stampede: false,
         namespaces: false,
-        tells: false,
+        tells: Tells::Nobody,
         why: "the same system calls, and nobody decides on their answers",
     },
     Subject {
@@ -72,21 +91,21 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         waits: Waits::Queue,
         stampede: true,
         namespaces: true,
-        tells: false,
+        tells: Tells::Nobody,
         why: "fcntl(2) on a permanent file: F_OFD_GETLK answers with pid -1",
     },
     flock("std File::lock", Language::Rust, Waits::Queue),
     flock("fd-lock", Language::Rust, Waits::Queue),
     flock("fs4", Language::Rust, Waits::Queue),
     flock("named-lock", Language::Rust, Waits::Queue),
-    Subject { why: WITH_PID, ..flock("fslock", Language::Rust, Waits::Queue) },
+    Subject { tells: Tells::Pid, why: WITH_PID, ..flock("fslock", Language::Rust, Waits::Queue) },
     Subject {
         name: "pidlock",
         language: Language::Rust,
         waits: Waits::Polls("1 ms, its documentation names none"),
         stampede: false,
         namespaces: false,
-        tells: true,
+        tells: Tells::Pid,
         why: "asks kill(pid, 0), then removes by path: two can, and a pid of another namespace looks dead",
     },
     Subject {
@@ -95,7 +114,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         waits: Waits::Polls("1 ms, its documentation names none"),
         stampede: false,
         namespaces: true,
-        tells: false,
+        tells: Tells::Nobody,
         why: "O_EXCL, an empty file and no rule for dead owners: blocks for ever after a kill",
     },
     flock("FileLock", Language::Python, Waits::Polls("50 ms, its default")),
@@ -105,7 +124,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         waits: Waits::Polls("50 ms, its default"),
         stampede: false,
         namespaces: false,
-        tells: true,
+        tells: Tells::Holder,
         why: "O_EXCL with pid and host: a dead pid's file is removed by path, and pids collide between namespaces",
     },
     flock("portalocker", Language::Python, Waits::Polls("250 ms, its default")),
@@ -115,7 +134,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         waits: Waits::Polls("1 s, doubled each time, the defaults of its retries"),
         stampede: false,
         namespaces: true,
-        tells: false,
+        tells: Tells::Nobody,
         why: "mkdir, free when its time is 10 s old: rmdir then mkdir by path, and a stopped owner is robbed",
     },
     Subject {
@@ -124,7 +143,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         waits: Waits::Polls("50 ms"),
         stampede: false,
         namespaces: false,
-        tells: true,
+        tells: Tells::Pid,
         why: "as in older locks of session files: a dead pid's file is removed by path",
     },
 ];
@@ -136,14 +155,14 @@ impl Subject {
 
     /// Whether it gives what this lock gives.
     pub(crate) fn qualifies(&self) -> bool {
-        self.stampede && self.namespaces && self.tells && self.name != "session-lock"
+        self.stampede && self.namespaces && self.tells == Tells::Holder && self.name != "session-lock"
     }
 
     pub(crate) fn is_rust(&self) -> bool {
         self.language == Language::Rust
     }
 
-    /// Its worker, to which the arguments of the protocol or of `hold` are added.
+    /// Its worker, to which the arguments of the protocol or of an owner are added.
     pub(crate) fn command(&self, run: &Run, role: &str) -> Command {
         let mut command = match self.language.interpreter() {
             None => run.role(role),

@@ -42,7 +42,7 @@ function openPeer(name, path) {
     };
 }
 
-async function hold(name, directory, session) {
+async function own(name, directory, session) {
     const peer = openPeer(name, `${directory}/${session}`);
     fs.writeSync(1, 'asking\n');
     await peer.acquire();
@@ -92,6 +92,6 @@ async function work(name, directory, session, holdUs, thinkMaxUs, start, until, 
 }
 
 const [role, ...rest] = process.argv.slice(2);
-const roles = { check: async (name) => { openPeer(name, '/dev/null'); }, hold, worker: work };
+const roles = { check: async (name) => { openPeer(name, '/dev/null'); }, owner: own, worker: work };
 // Pending timers of the peer, such as a heartbeat, keep nobody waiting.
 roles[role](...rest).then(() => process.exit(0));

@@ -22,7 +22,7 @@ def open_peer(name, path):
     return lock.acquire, lock.release
 
 
-def hold(name, directory, session):
+def own(name, directory, session):
     acquire, _ = open_peer(name, f"{directory}/{session}.lock")
     print("asking", flush=True)
     acquire()
@@ -70,7 +70,7 @@ def main(role, *arguments):
     if role == "check":
         open_peer(arguments[0], "/dev/null")
     else:
-        {"hold": hold, "worker": work}[role](*arguments)
+        {"owner": own, "worker": work}[role](*arguments)
 
 
 if __name__ == "__main__":

@@ -56,11 +56,12 @@ fn timed(command: &mut Command) -> Result<u64, String> {
 /// The binary `session-lock`: beside this executable, or built.
 fn tool() -> Result<PathBuf, String> {
     let this = std::env::current_exe().expect("this program has a path");
-    let beside = this.ancestors().nth(2).unwrap_or(Path::new(".")).join("session-lock");
+    let [release, target] = [2, 3].map(|nth| this.ancestors().nth(nth).unwrap_or(Path::new(".")));
+    let beside = release.join("session-lock");
     if !beside.is_file() {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.args(["build", "--release", "-p", "session-lock-exporter", "--bins"]);
+        command.args(["build", "--release", "-p", "session-lock-exporter", "--bins", "--target-dir"]).arg(target);
         let built = command.current_dir(env!("CARGO_MANIFEST_DIR")).status().map_err(|error| error.to_string())?;
         if !built.success() {
             return Err("cargo build --release -p session-lock-exporter --bins fails".into());

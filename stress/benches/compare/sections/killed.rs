@@ -108,7 +108,7 @@ struct Process {
 
 impl Process {
     fn start(run: &Run, subject: &Subject, dir: &Path, kill: usize) -> Self {
-        let mut command = subject.command(run, "hold");
+        let mut command = subject.command(run, "owner");
         command.arg(dir).arg(format!("s{kill}")).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("a worker starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));

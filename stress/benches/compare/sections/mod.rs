@@ -21,4 +21,4 @@ pub(crate) const SECTIONS: &[(&str, Section)] = &[
     ("killed", killed::run),
 ];
 
-pub(crate) const ROLES: &[(&str, Role)] = &[("worker", worker::run), ("hold", worker::hold)];
+pub(crate) const ROLES: &[(&str, Role)] = &[("worker", worker::run), ("owner", worker::own)];
