@@ -38,6 +38,8 @@ pub(crate) fn publish(
     loop {
         let mut claim = match directory.spare.take(directory) {
             Some(spare) => spare,
+            // A new inode costs more than a look, most of all one that is not used.
+            None if directory.claim_inode(session)?.is_some() => return Ok(None),
             None => directory.spare.adopt(directory, create(directory).map_err(failed("create the claim"))?),
         };
         let bytes = encode(usize::try_from(claim.size).unwrap_or(MAX_CLAIM_LEN));
