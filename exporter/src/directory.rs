@@ -3,17 +3,18 @@
 //! Everything is asked of the crate `session-lock`: what the processes have counted, and what state each lock is in. Here it
 //! gets the names and shapes that Prometheus and readers of JSON expect.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 use session_lock::metrics::{BOUNDS, Exemplar as Observed, Kind, Metrics, Value as Counted};
-use session_lock::{Inspection, LockDir, State};
+use session_lock::{Glance, LockDir, State};
 
 use crate::family::{Bucket, Exemplar, Family, Histogram, Labels};
 use crate::history::History;
-use crate::json::{self, held_since, seconds};
+use crate::json::{self, seconds};
 use crate::source::{Gathered, Source, Survey};
 
 /// A directory of session locks.
@@ -67,11 +68,8 @@ impl Source for Directory {
             // Without its series: a counter of 0 would be taken for a restart, and all of it for what happened since.
             Err(error) => errors.push(with_causes(&error)),
         }
-        match locks.scan() {
-            Ok(found) => {
-                families.extend(states(&found, now));
-                families.extend(longest_holds(&found, detail, now));
-            }
+        match locks.glance() {
+            Ok(found) => families.extend(states(found, detail, now)),
             Err(error) => errors.push(with_causes(&error)),
         }
         Gathered { families, error: (!errors.is_empty()).then(|| errors.join("; ")) }
@@ -161,17 +159,27 @@ fn slots(metrics: &Metrics) -> [Family; 1] {
         .fold(family, |family, (state, count)| family.value(Labels::new().with("state", state), float(count)))]
 }
 
-fn states(found: &[Inspection], now: SystemTime) -> [Family; 2] {
+/// How many locks are in each state, and the holds that have lasted longest.
+fn states(found: impl Iterator<Item = Glance>, detail: usize, now: SystemTime) -> Vec<Family> {
+    let mut counts = HashMap::new();
+    let mut holds = Vec::new();
+    for lock in found {
+        *counts.entry(lock.state).or_insert(0_usize) += 1;
+        holds.extend(lock.held_since.map(|since| (since, lock.name)));
+    }
     let files = State::ALL.into_iter().filter(|state| *state != State::Free).fold(
         Family::gauge("session_lock_files", "Files at claims' paths, by what they say about their lock."),
         |family, state| {
-            let count = found.iter().filter(|lock| lock.state == state).count();
+            let count = counts.get(&state).copied().unwrap_or_default();
             family.value(Labels::new().with("state", state.as_str()), float(count))
         },
     );
-    let oldest = found.iter().filter_map(held_since).map(|since| seconds(since, now)).fold(0.0, f64::max);
+    // Of the same age the one whose name comes first.
+    holds.sort_by_key(|(since, _)| *since);
+    let oldest = holds.first().map_or(0.0, |(since, _)| seconds(*since, now));
     let help = "How long the oldest lock that is held now has been held; 0 if none is.";
-    [files, Family::gauge("session_lock_oldest_hold_seconds", help).value(Labels::new(), oldest)]
+    let oldest = Family::gauge("session_lock_oldest_hold_seconds", help).value(Labels::new(), oldest);
+    [files, oldest].into_iter().chain(longest_holds(&holds, detail, now)).collect()
 }
 
 fn longest_wait(metrics: &Metrics, now: SystemTime) -> Family {
@@ -182,14 +190,12 @@ fn longest_wait(metrics: &Metrics, now: SystemTime) -> Family {
 }
 
 /// Labelled by session, only where somebody asks for it: names are many, and come from outside.
-fn longest_holds(found: &[Inspection], detail: usize, now: SystemTime) -> Option<Family> {
-    let mut holds: Vec<_> = found.iter().filter_map(|lock| Some((lock, held_since(lock)?))).collect();
-    holds.sort_by_key(|(_, since)| *since);
+fn longest_holds(holds: &[(SystemTime, String)], detail: usize, now: SystemTime) -> Option<Family> {
     let help = "How long the locks that have been held longest have been held.";
     let family = Family::gauge("session_lock_held_seconds", help);
     (detail > 0).then(|| {
-        holds.iter().take(detail).fold(family, |family, (lock, since)| {
-            family.value(Labels::new().with("session", &lock.name), seconds(*since, now))
+        holds.iter().take(detail).fold(family, |family, (since, name)| {
+            family.value(Labels::new().with("session", name), seconds(*since, now))
         })
     })
 }

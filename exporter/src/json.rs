@@ -7,13 +7,12 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 use session_lock::metrics::Contention;
 use session_lock::payload::Payload;
-use session_lock::{Inspection, State};
+use session_lock::Inspection;
 
 /// Since when the lock has been held, if it is and its claim says so.
 #[must_use]
 pub fn held_since(lock: &Inspection) -> Option<SystemTime> {
-    let is_held = matches!(lock.state, State::Held | State::ForeignHeld | State::Inherited);
-    is_held.then(|| lock.holder.as_ref()?.payload.as_ref()?.created_at).flatten()
+    lock.state.is_taken().then(|| lock.holder.as_ref()?.payload.as_ref()?.created_at).flatten()
 }
 
 /// One lock, as an entry of `locks` in `/api/v1/locks`.

@@ -61,7 +61,7 @@ impl Arbiter {
     pub(crate) fn open(directory: &Directory, shard: usize) -> Result<Self, LockError> {
         let file = file_name(shard);
         let at = directory.state_path().join(&file);
-        let (name, path) = (c_string(file.clone()), c_string(format!(".session-lock/{file}")));
+        let (name, path) = (c_string(file), path_in_directory(shard));
         // Each round fails only if somebody removed what the round before made.
         for _ in 0..ROUNDS {
             let Some((state, made)) = open_state_directory(directory)? else { continue };
@@ -329,6 +329,11 @@ fn check(bytes: &[u8]) -> [u8; 8] {
 /// The name of a shard's arbiter in the state directory.
 pub(crate) fn file_name(shard: usize) -> String {
     format!("arbiter-{shard:02x}")
+}
+
+/// Its path from the lock directory.
+pub(crate) fn path_in_directory(shard: usize) -> CString {
+    c_string(format!(".session-lock/{}", file_name(shard)))
 }
 
 pub(crate) fn c_string(text: String) -> CString {

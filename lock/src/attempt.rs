@@ -127,7 +127,7 @@ impl Attempt {
                     Standing::Foreign => self.owner_process(),
                 };
                 let reason = verdict::reason(from, &self.content, asker, owner);
-                let from = Box::new(Holder::of(&self.content, asker));
+                let from = Box::new(Holder::of(self.content.clone(), asker));
                 request.record(&Event::Reclaimed { reason, from: Some(from.clone()) });
                 (token, Some((reason, from)))
             }

@@ -146,7 +146,7 @@ impl Directory {
         let read = sys::file::open_regular(&self.fd, &session.claim, Access::Read)
             .and_then(|claim| sys::file::read_start(claim, &mut buffer));
         match read {
-            Ok(len) => Holder::of(&Content::classify(&buffer[..len]), &self.process.asker()),
+            Ok(len) => Holder::of(Content::classify(&buffer[..len]), &self.process.asker()),
             Err(_) => Holder::unknown(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::directory::Directory;
 use crate::name::Session;
-use crate::payload::Content;
+use crate::payload::{Content, Payload};
 use crate::process::Process;
 use crate::protocol::Inode;
 use crate::sys::file::Access;
@@ -36,15 +36,35 @@ pub(crate) fn probe(fd: impl AsFd) -> Probe {
 
 /// What the kernel says of the process with the claim's pid, in this PID namespace.
 pub(crate) fn owner_process(process: &Process, content: &Content) -> OwnerProcess {
-    let Some((payload, pid)) = content.payload().and_then(|payload| Some((payload, payload.pid?))) else {
-        return OwnerProcess::Unknown;
-    };
-    match sys::process::exists(pid) {
-        Ok(false) => OwnerProcess::Gone,
-        Ok(true) if process.proc_is_ours => match (payload.starttime, sys::process::starttime(pid)) {
-            (Some(theirs), Some(found)) if theirs != found => OwnerProcess::Another,
-            _ => OwnerProcess::Present,
-        },
-        Ok(true) | Err(_) => OwnerProcess::Unknown,
+    let owner = content.payload().and_then(|payload| Some(Seen::now(process, payload.pid?).owner(payload)));
+    owner.unwrap_or(OwnerProcess::Unknown)
+}
+
+/// What has a pid in this PID namespace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen {
+    Nobody,
+    /// A process, with its start time if /proc tells.
+    Somebody(Option<u64>),
+    Unknown,
+}
+
+impl Seen {
+    pub(crate) fn now(process: &Process, pid: u32) -> Self {
+        match sys::process::exists(pid) {
+            Ok(false) => Self::Nobody,
+            Ok(true) if process.proc_is_ours => Self::Somebody(sys::process::starttime(pid)),
+            Ok(true) | Err(_) => Self::Unknown,
+        }
+    }
+
+    /// What that says of a claim with this pid.
+    pub(crate) fn owner(self, payload: &Payload) -> OwnerProcess {
+        match (self, payload.starttime) {
+            (Self::Nobody, _) => OwnerProcess::Gone,
+            (Self::Somebody(Some(found)), Some(theirs)) if theirs != found => OwnerProcess::Another,
+            (Self::Somebody(_), _) => OwnerProcess::Present,
+            (Self::Unknown, _) => OwnerProcess::Unknown,
+        }
     }
 }

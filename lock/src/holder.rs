@@ -30,8 +30,8 @@ pub struct Holder {
 }
 
 impl Holder {
-    pub(crate) fn of(content: &Content, asker: &Asker) -> Self {
-        let payload = content.payload().cloned();
+    pub(crate) fn of(content: Content, asker: &Asker) -> Self {
+        let payload = content.into_payload();
         let kind = match &payload {
             Some(payload) if payload.version == Some(FORMAT) => match (payload.nonce, payload.pid_ns) {
                 (Some(nonce), _) if nonce == asker.nonce => HolderKind::SameProcess,

@@ -3,7 +3,7 @@
 use crate::dir::LockDir;
 use crate::directory::Directory;
 use crate::error::{InspectError, SystemError};
-use crate::inspection::Inspection;
+use crate::inspection::{Glance, Inspection};
 use crate::look::Look;
 use crate::name::Session;
 use crate::sys;
@@ -41,7 +41,7 @@ impl LockDir {
     ///
     /// As [`LockDir::inspect_all`].
     pub fn scan(&self) -> Result<Vec<Inspection>, InspectError> {
-        self.look_at_all(&Look::short(&self.directory))
+        self.look_at_all(&Look::short(&self.directory).of_many())
     }
 
     /// Looks at every session that has a claim, or something else at its claim's path, sorted by name. As
@@ -54,24 +54,38 @@ impl LockDir {
     /// - [`InspectError::Forked`]: the directory was opened before a fork.
     /// - [`InspectError::System`]: the directory cannot be listed.
     pub fn inspect_all(&self) -> Result<Vec<Inspection>, InspectError> {
-        self.look_at_all(&Look::full(&self.directory))
+        self.look_at_all(&Look::full(&self.directory).of_many())
+    }
+
+    /// The state of every lock that [`LockDir::scan`] tells of, and since when it has been held: what metrics are made of.
+    /// Each lock is looked at when the iterator comes to it, so that of all of them only the names are in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`LockDir::inspect_all`].
+    pub fn glance(&self) -> Result<impl Iterator<Item = Glance>, InspectError> {
+        let look = Look::glances(&self.directory).of_many();
+        Ok(self.sessions()?.map(move |session| look.glance(session)))
     }
 
     fn look_at_all(&self, look: &Look<'_>) -> Result<Vec<Inspection>, InspectError> {
-        let directory = &*self.directory;
-        if !directory.process.is_current() {
+        Ok(self.sessions()?.map(|session| look.at(&session)).collect())
+    }
+
+    fn sessions(&self) -> Result<impl Iterator<Item = Session>, InspectError> {
+        if !self.directory.process.is_current() {
             return Err(InspectError::Forked);
         }
-        Ok(sessions(directory)?.iter().map(|session| look.at(session)).collect())
+        Ok(sessions(&self.directory)?)
     }
 }
 
 /// The sessions that have something at their claim's path, sorted by name.
-pub(crate) fn sessions(directory: &Directory) -> Result<Vec<Session>, SystemError> {
+pub(crate) fn sessions(directory: &Directory) -> Result<impl Iterator<Item = Session> + use<>, SystemError> {
     let listed = sys::file::stems(&directory.fd, ".lock");
     let mut names =
         listed.map_err(|errno| SystemError { operation: "list", path: directory.path.clone(), cause: errno.into() })?;
     names.sort_unstable();
     names.dedup();
-    Ok(names.iter().filter_map(|name| Session::new(name).ok()).collect())
+    Ok(names.into_iter().filter_map(|name| Session::new(&name).ok()))
 }

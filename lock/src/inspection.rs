@@ -7,7 +7,7 @@ use crate::holder::{Holder, HolderKind};
 use crate::shown::shown;
 use crate::verdict::{OwnerProcess, Reason};
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// What a look at a session's lock found: a snapshot, which may be over by the time it is read.
 ///
@@ -34,6 +34,18 @@ pub struct Inspection {
     pub note: Option<String>,
 }
 
+/// The little of an [`Inspection`] that counting and ordering locks needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Glance {
+    /// The session's name.
+    pub name: String,
+    /// What state the lock is in.
+    pub state: State,
+    /// Since when it has been held, if it is and its claim says so.
+    pub held_since: Option<SystemTime>,
+}
+
 /// What state a session's lock is in. The kernel decides it: no pid and no age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
@@ -57,6 +69,12 @@ pub enum State {
 }
 
 impl State {
+    /// Whether somebody has it, whether a user of this crate or not.
+    #[must_use]
+    pub const fn is_taken(self) -> bool {
+        matches!(self, Self::Held | Self::ForeignHeld | Self::Inherited)
+    }
+
     /// All states.
     pub const ALL: [Self; 8] = [
         Self::Free,

@@ -211,7 +211,7 @@ pub use error::{InspectError, LockError, OpenError, ReentryError, ReleaseError, 
 pub use event::{HoldExceeded, Loss};
 pub use guard::{Guard, Handle, Lost};
 pub use holder::{Holder, HolderKind};
-pub use inspection::{Inspection, State, Waiters, Waiting};
+pub use inspection::{Glance, Inspection, State, Waiters, Waiting};
 pub use lock::{Acquire, Lock};
 pub use name::{MAX_NAME_LEN, NameError};
 pub use protocol::LossCause;

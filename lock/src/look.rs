@@ -16,20 +16,22 @@
 //! All of it is asked with read-only descriptors. It creates nothing, locks nothing, and takes no token; the writer probe
 //! costs somebody who opens the claim for writing at the same moment one short retry.
 
-use crate::arbiter::{STATE_DIRECTORY, c_string, file_name};
+use crate::arbiter::{STATE_DIRECTORY, c_string, file_name, path_in_directory};
 use crate::claim;
 use crate::directory::Directory;
-use crate::evidence;
+use crate::evidence::{self, Seen};
 use crate::holder::Holder;
-use crate::inspection::{Inspection, State, Waiters, Waiting};
+use crate::inspection::{Glance, Inspection, State, Waiters, Waiting};
 use crate::name::{Range, SHARDS, Session};
-use crate::payload::{ArbiterId, Content, MAX_CLAIM_LEN};
+use crate::payload::{ArbiterId, Content, MAX_CLAIM_LEN, Payload};
 use crate::protocol::{Completion, Inode, Standing};
 use crate::sys::file::Access;
 use crate::sys::ofd::{self, Conflict};
 use crate::sys::{self, Errno, Fd};
-use crate::verdict::{self, OwnerProcess, Probe, Reason};
-use std::cell::OnceCell;
+use crate::verdict::{self, Asker, OwnerProcess, Probe, Reason};
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::ffi::CStr;
 use std::time::Duration;
 
 /// How often a look starts again because the claim changes under it.
@@ -44,15 +46,24 @@ const NOT_OURS: &str = "has a read lock or a traditional record lock, which no h
 /// Looks at the sessions of one directory. What is asked once for all of them is kept.
 pub(crate) struct Look<'a> {
     directory: &'a Directory,
+    asker: Asker,
     depth: Depth,
-    parked: OnceCell<Option<Vec<sys::locks::Parked>>>,
-    below: OnceCell<Vec<sys::process::Below>>,
+    /// How many requests are parked, by inode number and first byte, on each device.
+    parked: OnceCell<Option<HashMap<(u64, u64), Vec<(u32, u32)>>>>,
+    /// The pids here, by namespace and pid there.
+    below: OnceCell<HashMap<(u64, u32), u32>>,
     arbiters: [OnceCell<ArbiterId>; SHARDS],
+    /// What has a claim's pid here, as it was seen for some claim.
+    seen: RefCell<HashMap<u32, Seen>>,
+    /// Where pinned files are opened, if there are many to look at.
+    descriptors: Option<Fd>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Depth {
-    /// A few system calls on the claim and on the arbiter.
+    /// The state, and whom the claim names.
+    Glance,
+    /// What else a few system calls on the claim and on the arbiter tell.
     Short,
     /// Also what takes a walk through /proc.
     Full,
@@ -70,6 +81,8 @@ enum Round {
 struct Finding {
     state: State,
     content: Option<Content>,
+    /// The claim's process, if it was asked.
+    owner: Option<OwnerProcess>,
     reason: Option<Reason>,
     note: Option<String>,
 }
@@ -87,8 +100,26 @@ struct Open {
 impl<'a> Look<'a> {
     /// Only what a few system calls tell.
     pub(crate) fn short(directory: &'a Directory) -> Self {
-        let arbiters = std::array::from_fn(|_| OnceCell::new());
-        Self { directory, depth: Depth::Short, parked: OnceCell::new(), below: OnceCell::new(), arbiters }
+        Self {
+            directory,
+            asker: directory.process.asker(),
+            depth: Depth::Short,
+            parked: OnceCell::new(),
+            below: OnceCell::new(),
+            arbiters: std::array::from_fn(|_| OnceCell::new()),
+            seen: RefCell::default(),
+            descriptors: None,
+        }
+    }
+
+    /// Only what a [`Glance`] has.
+    pub(crate) fn glances(directory: &'a Directory) -> Self {
+        Self { depth: Depth::Glance, ..Self::short(directory) }
+    }
+
+    /// The same for many sessions.
+    pub(crate) fn of_many(self) -> Self {
+        Self { descriptors: sys::file::descriptors().ok(), ..self }
     }
 
     /// Also who waits in the kernel's queue, and which pid a process of another namespace has here.
@@ -98,29 +129,41 @@ impl<'a> Look<'a> {
 
     /// Looks at one session's lock.
     pub(crate) fn at(&self, session: &Session) -> Inspection {
+        let finding = self.find(session);
+        self.inspection(session, finding)
+    }
+
+    /// Glances at one session's lock.
+    pub(crate) fn glance(&self, session: Session) -> Glance {
+        let Finding { state, content, .. } = self.find(&session);
+        let written_at = content.and_then(|content| content.payload()?.created_at);
+        Glance { name: session.name, state, held_since: written_at.filter(|_| state.is_taken()) }
+    }
+
+    fn find(&self, session: &Session) -> Finding {
         let mut passing = Vec::new();
         for _ in 0..ROUNDS {
             match self.round(session) {
                 Round::Changed => passing.clear(),
-                Round::Settled(finding) => return self.inspection(session, finding),
+                Round::Settled(finding) => return finding,
                 Round::Passing(finding) => {
                     // Another claim in the same state is no sign that it lasts.
                     if passing.last().is_some_and(|last| *last != finding.content) {
                         passing.clear();
                     }
                     if passing.len() >= PASSING_ROUNDS {
-                        return self.inspection(session, finding);
+                        return finding;
                     }
                     match self.depth {
                         // The deadline of an acquire has passed, perhaps on an executor's thread.
-                        Depth::Short => std::thread::yield_now(),
+                        Depth::Glance | Depth::Short => std::thread::yield_now(),
                         Depth::Full => sys::clock::pause(PASSING * (1 << passing.len())),
                     }
                     passing.push(finding.content);
                 }
             }
         }
-        self.inspection(session, unknown(None, "it changes faster than it can be looked at"))
+        unknown(None, "it changes faster than it can be looked at")
     }
 
     fn round(&self, session: &Session) -> Round {
@@ -141,15 +184,16 @@ impl<'a> Look<'a> {
     fn open(&self, session: &Session) -> Result<Option<Open>, Round> {
         let refused = |what, errno| Round::Settled(unknown(None, told(what, errno)));
         let (dir, name) = (&self.directory.fd, &session.claim);
-        let (pinned, stat) = match sys::file::pin_named(dir, name) {
-            Ok(found) => found,
+        // How many links it has counts only if its path still names it when the round ends.
+        let (pinned, stat) = match sys::file::pin(dir, name).and_then(|pinned| Ok((sys::file::stat(&pinned)?, pinned))) {
+            Ok((stat, pinned)) => (pinned, stat),
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(refused("its claim cannot be looked at", errno)),
         };
         if let Some(found) = claim::unacceptable(self.directory, &stat) {
             return Err(Round::Settled(not_a_claim(None, found)));
         }
-        let fd = match claim::between_leases(|| sys::file::open_pinned(&pinned, &stat, dir, name, Access::Read)) {
+        let fd = match claim::between_leases(|| self.open_pinned(&pinned, &stat, name)) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Err(Round::Changed),
             Err(errno) => return Err(refused("its claim cannot be opened", errno)),
@@ -171,13 +215,12 @@ impl<'a> Look<'a> {
         if !self.is_at_path(session, opened.inode) {
             return Round::Changed;
         }
-        let process = self.directory.process;
-        let owner = evidence::owner_process(process, &opened.content);
-        let ended =
-            opened.content.payload().is_some_and(|payload| verdict::has_ended(payload, &process.asker(), owner));
+        let here = opened.content.payload().filter(|payload| verdict::means_something(payload, &self.asker));
+        let owner = here.map(|payload| self.owner(payload, |owner| owner == OwnerProcess::Present));
+        let ended = owner.is_some_and(verdict::has_ended);
         let settled = opened.content.is_ours() && !ended;
         let state = if ended { State::Inherited } else { State::Held };
-        let finding = Finding { state, content: Some(opened.content), reason: None, note: None };
+        let finding = Finding { state, content: Some(opened.content), owner, reason: None, note: None };
         if settled { Round::Settled(finding) } else { Round::Passing(finding) }
     }
 
@@ -190,8 +233,10 @@ impl<'a> Look<'a> {
         } else {
             self.foreign(session, content, evidence::probe(&fd))
         };
-        // Nobody has written it since it was read.
-        let same = self.is_at_path(session, inode) && ofd::conflict(&fd, ofd::Range::All) == Ok(Conflict::None);
+        // Nobody has written it since it was read, nor given it another name.
+        let same = sys::file::stat_at(&self.directory.fd, &session.claim)
+            .is_ok_and(|stat| stat.inode == inode && stat.links == links)
+            && ofd::conflict(&fd, ofd::Range::All) == Ok(Conflict::None);
         if same { Round::Settled(finding) } else { Round::Changed }
     }
 
@@ -202,14 +247,19 @@ impl<'a> Look<'a> {
         let known = &self.arbiters[range.shard];
         // An arbiter that cannot be read backs no claim as far as can be told, and the writer probe answers.
         known.get().is_some_and(backs)
-            || self.arbiter(range).ok().flatten().is_some_and(|(_, id)| backs(known.get_or_init(|| id)) || backs(&id))
+            || !known.get().is_some_and(|id| self.is_arbiter(range, id))
+                && self.arbiter(range).ok().flatten().is_some_and(|(_, id)| backs(known.get_or_init(|| id)) || backs(&id))
     }
 
     fn foreign(&self, session: &Session, content: Content, probe: Probe) -> Finding {
-        let process = self.directory.process;
-        match verdict::writers(probe, &content, &process.asker(), evidence::owner_process(process, &content)) {
+        // Where the probe answers, the owner does not matter.
+        let owner = match probe {
+            Probe::NoWriter | Probe::Writer => OwnerProcess::Unknown,
+            Probe::Unavailable => self.owner_of(&content),
+        };
+        match verdict::writers(probe, &content, &self.asker, owner) {
             Completion::Writer => {
-                Finding { state: State::ForeignHeld, content: Some(content), reason: None, note: None }
+                Finding { state: State::ForeignHeld, content: Some(content), owner: None, reason: None, note: None }
             }
             Completion::NoWriter => self.left(session, content, Standing::Foreign),
             _ => unknown(
@@ -221,18 +271,36 @@ impl<'a> Look<'a> {
 
     /// A claim whose owner is gone.
     fn left(&self, session: &Session, content: Content, standing: Standing) -> Finding {
-        let process = self.directory.process;
-        let owner = evidence::owner_process(process, &content);
-        let reason = verdict::reason(standing, &content, &process.asker(), owner);
         let state = if content.payload().is_some() { State::Reclaimable } else { State::Corrupt };
+        if self.depth == Depth::Glance {
+            return Finding { state, content: Some(content), owner: None, reason: None, note: None };
+        }
+        let owner = self.owner_of(&content);
+        let reason = verdict::reason(standing, &content, &self.asker, owner);
         let may = sys::file::may_take_over(&self.directory.fd, &session.claim);
         let note = (!may).then(|| "this process may not open the claim for reading and writing".to_owned());
-        Finding { state, content: Some(content), reason: Some(reason), note }
+        Finding { state, content: Some(content), owner: Some(owner), reason: Some(reason), note }
+    }
+
+    fn owner_of(&self, content: &Content) -> OwnerProcess {
+        content.payload().map_or(OwnerProcess::Unknown, |payload| self.owner(payload, verdict::has_ended))
+    }
+
+    /// What the kernel says of the claim's process. What was seen for another claim with its pid is taken where it is as
+    /// `expected` of this one by its lock; otherwise that may have changed since, and is asked again.
+    fn owner(&self, payload: &Payload, expected: impl Fn(OwnerProcess) -> bool) -> OwnerProcess {
+        let Some(pid) = payload.pid else { return OwnerProcess::Unknown };
+        let known = self.seen.borrow().get(&pid).map(|seen| seen.owner(payload));
+        known.filter(|known| expected(*known)).unwrap_or_else(|| {
+            let seen = Seen::now(self.directory.process, pid);
+            self.seen.borrow_mut().insert(pid, seen);
+            seen.owner(payload)
+        })
     }
 
     fn without_claim(&self, session: &Session) -> Round {
         let range = session.range;
-        let finding = |state| Finding { state, content: None, reason: None, note: None };
+        let finding = |state| Finding { state, content: None, owner: None, reason: None, note: None };
         let (arbiter, _) = match self.arbiter(range) {
             Ok(Some(arbiter)) => arbiter,
             Ok(None) => return Round::Settled(finding(State::Free)),
@@ -251,6 +319,16 @@ impl<'a> Look<'a> {
 
     fn is_at_path(&self, session: &Session, inode: Inode) -> bool {
         sys::file::stat_at(&self.directory.fd, &session.claim).is_ok_and(|stat| stat.inode == inode)
+    }
+
+    fn open_pinned(&self, pinned: &Fd, found: &sys::file::Stat, name: &CStr) -> sys::Result<Fd> {
+        let reopened = self.descriptors.as_ref().and_then(|descriptors| sys::file::reopen(descriptors, pinned));
+        reopened.unwrap_or_else(|| sys::file::open_pinned(pinned, found, &self.directory.fd, name, Access::Read))
+    }
+
+    /// Whether the arbiter's path names this file.
+    fn is_arbiter(&self, range: Range, id: &ArbiterId) -> bool {
+        sys::file::stat_at(&self.directory.fd, &path_in_directory(range.shard)).is_ok_and(|stat| stat.inode == id.inode)
     }
 
     /// The arbiter that the path names, on a descriptor of its own that is read-only. `None`: there is none.
@@ -282,15 +360,14 @@ impl<'a> Look<'a> {
     }
 
     fn inspection(&self, session: &Session, finding: Finding) -> Inspection {
-        let asker = &self.directory.process.asker();
-        let Finding { state, content, reason, note } = finding;
+        let Finding { state, content, owner, reason, note } = finding;
         let content = content.filter(|content| *content != Content::NotAClaim);
         let (process, pid_here) =
-            content.as_ref().map_or((OwnerProcess::Unknown, None), |content| self.identity(content));
+            content.as_ref().map_or((OwnerProcess::Unknown, None), |content| self.identity(content, owner));
         Inspection {
             name: session.name.clone(),
             state,
-            holder: content.map(|content| Holder::of(&content, asker)),
+            holder: content.map(|content| Holder::of(content, &self.asker)),
             process,
             pid_here,
             reason,
@@ -301,22 +378,21 @@ impl<'a> Look<'a> {
 
     /// What the kernel says of the owner's process: found by its pid where that means something, by a walk through /proc
     /// in a namespace below.
-    fn identity(&self, content: &Content) -> (OwnerProcess, Option<u32>) {
-        let process = self.directory.process;
-        let asker = &process.asker();
+    fn identity(&self, content: &Content, owner: Option<OwnerProcess>) -> (OwnerProcess, Option<u32>) {
+        let (process, asker) = (self.directory.process, &self.asker);
         let elsewhere = content.payload().and_then(|payload| {
             let pid_ns = payload.pid_ns.filter(|pid_ns| Some(*pid_ns) != asker.pid_ns)?;
             Some((payload, pid_ns))
         });
         let Some((payload, pid_ns)) = elsewhere else {
-            return (evidence::owner_process(process, content), None);
+            return (owner.unwrap_or_else(|| self.owner_of(content)), None);
         };
-        if self.depth == Depth::Short || !process.proc_is_ours || payload.boot_id != Some(asker.boot_id) {
+        if self.depth != Depth::Full || !process.proc_is_ours || payload.boot_id != Some(asker.boot_id) {
             return (OwnerProcess::Unknown, None);
         }
-        let below = self.below.get_or_init(|| sys::process::below(asker.pid_ns));
-        let found = below.iter().find(|below| below.pid_ns == pid_ns && Some(below.pid) == payload.pid);
-        let Some(pid_here) = found.map(|below| below.pid_here) else { return (OwnerProcess::Unknown, None) };
+        let below = self.below.get_or_init(|| by_pid(&sys::process::below(asker.pid_ns)));
+        let found = payload.pid.and_then(|pid| below.get(&(pid_ns, pid)));
+        let Some(pid_here) = found.copied() else { return (OwnerProcess::Unknown, None) };
         let same_clock = payload.time_ns.is_some() && payload.time_ns == asker.time_ns;
         match (payload.starttime, sys::process::starttime(pid_here)) {
             (Some(theirs), Some(found)) if same_clock && theirs != found => (OwnerProcess::Another, None),
@@ -346,23 +422,32 @@ impl<'a> Look<'a> {
         if ofd::conflict(&arbiter, ofd::Range::Byte(range.offset)) == Ok(Conflict::None) {
             return Some(0);
         }
-        let parked = self.parked.get_or_init(|| sys::locks::parked().ok()).as_ref()?;
-        let here = parked.iter().filter(|parked| parked.start == range.offset && parked.ino == id.inode.ino);
-        let devices: Vec<_> = here.map(|parked| parked.device).collect();
-        if devices.is_empty() {
-            return Some(0);
-        }
+        let parked = self.parked.get_or_init(|| sys::locks::parked().ok().map(|parked| by_place(&parked))).as_ref()?;
+        let Some(devices) = parked.get(&(id.inode.ino, range.offset)) else { return Some(0) };
         let device = sys::mount::device(&self.directory.fd).ok()?;
-        Some(devices.into_iter().filter(|found| *found == device).count())
+        Some(devices.iter().filter(|found| **found == device).count())
     }
 }
 
 fn unknown(content: Option<Content>, note: impl Into<String>) -> Finding {
-    Finding { state: State::Unknown, content, reason: None, note: Some(note.into()) }
+    Finding { state: State::Unknown, content, owner: None, reason: None, note: Some(note.into()) }
 }
 
 fn not_a_claim(content: Option<Content>, found: &str) -> Finding {
-    Finding { state: State::NotAClaim, content, reason: None, note: Some(found.to_owned()) }
+    Finding { state: State::NotAClaim, content, owner: None, reason: None, note: Some(found.to_owned()) }
+}
+
+fn by_place(parked: &[sys::locks::Parked]) -> HashMap<(u64, u64), Vec<(u32, u32)>> {
+    let mut places = HashMap::<_, Vec<_>>::new();
+    for request in parked {
+        places.entry((request.ino, request.start)).or_default().push(request.device);
+    }
+    places
+}
+
+fn by_pid(below: &[sys::process::Below]) -> HashMap<(u64, u32), u32> {
+    // Of several the first one that /proc shows.
+    below.iter().rev().map(|below| ((below.pid_ns, below.pid), below.pid_here)).collect()
 }
 
 fn told(what: &str, errno: Errno) -> String {

@@ -123,6 +123,13 @@ impl Content {
         }
     }
 
+    pub(crate) fn into_payload(self) -> Option<Payload> {
+        match self {
+            Self::Claim(payload) => Some(*payload),
+            Self::Empty | Self::Torn | Self::NotAClaim => None,
+        }
+    }
+
     /// Whether it is a claim in the format of this crate.
     #[must_use]
     pub fn is_ours(&self) -> bool {
@@ -328,12 +335,32 @@ fn uuid(bytes: &[u8; 16]) -> String {
 
 /// 32 hex digits with dashes after the 8th, 12th, 16th and 20th (RFC 9562, section 4).
 pub(crate) fn parse_uuid(text: &str) -> Option<[u8; 16]> {
-    let bytes = parse_hex(&text.replace('-', ""))?;
-    (uuid(&bytes) == text.to_ascii_lowercase()).then_some(bytes)
+    let mut digits = [0; 32];
+    let (mut at, mut groups) = (0, text.split('-'));
+    for len in [8, 4, 4, 4, 12] {
+        let group = groups.next().filter(|group| group.len() == len)?;
+        digits[at..at + len].copy_from_slice(group.as_bytes());
+        at += len;
+    }
+    groups.next().is_none().then(|| parse_digits(&digits)).flatten()
 }
 
 /// 32 hex digits.
 fn parse_hex(text: &str) -> Option<[u8; 16]> {
-    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    digits.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(u128::to_be_bytes)
+    parse_digits(text.as_bytes().try_into().ok()?)
+}
+
+/// Digit by digit: parsing integers costs more than the rest of a claim.
+fn parse_digits(digits: &[u8; 32]) -> Option<[u8; 16]> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        *byte = value(pair[0])? << 4 | value(pair[1])?;
+    }
+    Some(bytes)
 }

@@ -196,10 +196,10 @@ impl Sweeper {
         }
         let sessions = sessions(&self.directory)?;
         let mut claims = match self.mode {
-            Mode::Remove => self.sweep(sessions),
+            Mode::Remove => self.sweep(sessions.collect()),
             Mode::Count => {
-                let look = Look::short(&self.directory);
-                sessions.iter().map(|session| swept(&session.name, foreseen(look.at(session)))).collect()
+                let look = Look::short(&self.directory).of_many();
+sessions.map(|session| swept(&session.name, foreseen(look.at(&session)))).collect()
             }
         };
         claims.sort_unstable_by(|one: &SweptClaim, other| one.name.cmp(&other.name));

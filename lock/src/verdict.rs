@@ -146,15 +146,20 @@ pub fn writers(probe: Probe, content: &Content, asker: &Asker, owner: OwnerProce
 
 /// Whether the pid in the claim means something here, and its process is gone.
 fn gone_for_certain(content: &Content, asker: &Asker, owner: OwnerProcess) -> bool {
-    content.payload().is_some_and(|payload| payload.pid != Some(asker.pid) && has_ended(payload, asker, owner))
+    let pid_is_elsewhere = |payload: &Payload| payload.pid != Some(asker.pid) && means_something(payload, asker);
+    has_ended(owner) && content.payload().is_some_and(pid_is_elsewhere)
 }
 
-/// Whether the payload says where its pid and start time mean something, that is here, and its process is gone.
-pub(crate) fn has_ended(payload: &Payload, asker: &Asker, owner: OwnerProcess) -> bool {
+/// Whether the owner's process is gone.
+pub(crate) fn has_ended(owner: OwnerProcess) -> bool {
+    matches!(owner, OwnerProcess::Gone | OwnerProcess::Another)
+}
+
+/// Whether the payload says where its pid and start time mean something, and that is here.
+pub(crate) fn means_something(payload: &Payload, asker: &Asker) -> bool {
     let is_ours = |theirs: Option<u64>, ours: Option<u64>| theirs.is_some() && theirs == ours;
     payload.boot_id == Some(asker.boot_id)
         && is_ours(payload.pid_ns, asker.pid_ns)
         && is_ours(payload.time_ns, asker.time_ns)
         && payload.pid.is_some()
-        && matches!(owner, OwnerProcess::Gone | OwnerProcess::Another)
 }
