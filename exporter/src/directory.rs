@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use session_lock::metrics::{BOUNDS, Exemplar as Observed, Kind, Metrics, Value as Counted};
 use session_lock::{Glance, LockDir, State};
 
@@ -75,17 +75,26 @@ impl Source for Directory {
         Gathered { families, error: (!errors.is_empty()).then(|| errors.join("; ")) }
     }
 
-    fn locks(&self, _deadline: Instant) -> Result<Value, String> {
+    fn locks(&self, _deadline: Instant) -> Result<Box<RawValue>, String> {
         let locks = self.open()?;
         let found = locks.scan().map_err(|error| with_causes(&error))?;
         let now = SystemTime::now();
-        Ok(found.iter().map(|lock| json::lock(lock, now)).collect())
+        // Written lock by lock: as a tree of values a large directory would take a multiple of the memory.
+        let mut text = String::from("[");
+        for lock in &found {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(&json::lock(lock, now).to_string());
+        }
+        text.push(']');
+        RawValue::from_string(text).map_err(|error| error.to_string())
     }
 
-    fn contention(&self, _deadline: Instant) -> Result<Value, String> {
+    fn contention(&self, _deadline: Instant) -> Result<Box<RawValue>, String> {
         let metrics = self.open()?.metrics().map_err(|error| error.to_string())?;
         let now = SystemTime::now();
-        Ok(json::contention(&metrics.waits, &metrics.contentions, now))
+        to_raw_value(&json::contention(&metrics.waits, &metrics.contentions, now)).map_err(|error| error.to_string())
     }
 
     fn survey(&self, _deadline: Instant) -> Survey {

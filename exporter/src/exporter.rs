@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::flight::Flight;
 use crate::live::{Live, Surveys};
@@ -42,8 +42,8 @@ pub(crate) struct Looked {
     pub(crate) name: String,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) gather: Flight<Gathered>,
-    pub(crate) locks: Flight<Result<Value, String>>,
-    pub(crate) contention: Flight<Result<Value, String>>,
+    pub(crate) locks: Flight<Result<Box<RawValue>, String>>,
+    pub(crate) contention: Flight<Result<Box<RawValue>, String>>,
     pub(crate) surveys: Surveys,
     /// Whether it was tried once: it answered, or the time for it was over.
     pub(crate) tried: AtomicBool,

@@ -5,9 +5,9 @@
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
+use session_lock::Inspection;
 use session_lock::metrics::Contention;
 use session_lock::payload::Payload;
-use session_lock::Inspection;
 
 /// Since when the lock has been held, if it is and its claim says so.
 #[must_use]

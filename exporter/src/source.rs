@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use session_lock::Inspection;
 use session_lock::metrics::Metrics;
 
@@ -26,14 +26,14 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     ///
     /// For people: why there is no answer.
-    fn locks(&self, deadline: Instant) -> Result<Value, String>;
+    fn locks(&self, deadline: Instant) -> Result<Box<RawValue>, String>;
 
     /// Who waited for whom, for `/api/v1/contention`.
     ///
     /// # Errors
     ///
     /// For people: why there is no answer.
-    fn contention(&self, deadline: Instant) -> Result<Value, String>;
+    fn contention(&self, deadline: Instant) -> Result<Box<RawValue>, String>;
 
     /// What the page at `/` shows. A source that has only metrics need not have it: its place on the page says so.
     fn survey(&self, deadline: Instant) -> Survey {

@@ -19,20 +19,22 @@
 use crate::arbiter::{STATE_DIRECTORY, c_string, file_name, path_in_directory};
 use crate::claim;
 use crate::directory::Directory;
-use crate::evidence::{self, Seen};
+use crate::evidence;
 use crate::holder::Holder;
 use crate::inspection::{Glance, Inspection, State, Waiters, Waiting};
 use crate::name::{Range, SHARDS, Session};
-use crate::payload::{ArbiterId, Content, MAX_CLAIM_LEN, Payload};
+use crate::payload::{ArbiterId, Content, MAX_CLAIM_LEN};
 use crate::protocol::{Completion, Inode, Standing};
 use crate::sys::file::Access;
 use crate::sys::ofd::{self, Conflict};
 use crate::sys::{self, Errno, Fd};
 use crate::verdict::{self, Asker, OwnerProcess, Probe, Reason};
-use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use facts::Facts;
+use std::cell::OnceCell;
 use std::ffi::CStr;
 use std::time::Duration;
+
+mod facts;
 
 /// How often a look starts again because the claim changes under it.
 const ROUNDS: u32 = 8;
@@ -48,13 +50,8 @@ pub(crate) struct Look<'a> {
     directory: &'a Directory,
     asker: Asker,
     depth: Depth,
-    /// How many requests are parked, by inode number and first byte, on each device.
-    parked: OnceCell<Option<HashMap<(u64, u64), Vec<(u32, u32)>>>>,
-    /// The pids here, by namespace and pid there.
-    below: OnceCell<HashMap<(u64, u32), u32>>,
+    facts: Facts,
     arbiters: [OnceCell<ArbiterId>; SHARDS],
-    /// What has a claim's pid here, as it was seen for some claim.
-    seen: RefCell<HashMap<u32, Seen>>,
     /// Where pinned files are opened, if there are many to look at.
     descriptors: Option<Fd>,
 }
@@ -104,10 +101,8 @@ impl<'a> Look<'a> {
             directory,
             asker: directory.process.asker(),
             depth: Depth::Short,
-            parked: OnceCell::new(),
-            below: OnceCell::new(),
+            facts: Facts::default(),
             arbiters: std::array::from_fn(|_| OnceCell::new()),
-            seen: RefCell::default(),
             descriptors: None,
         }
     }
@@ -185,7 +180,8 @@ impl<'a> Look<'a> {
         let refused = |what, errno| Round::Settled(unknown(None, told(what, errno)));
         let (dir, name) = (&self.directory.fd, &session.claim);
         // How many links it has counts only if its path still names it when the round ends.
-        let (pinned, stat) = match sys::file::pin(dir, name).and_then(|pinned| Ok((sys::file::stat(&pinned)?, pinned))) {
+        let (pinned, stat) = match sys::file::pin(dir, name).and_then(|pinned| Ok((sys::file::stat(&pinned)?, pinned)))
+        {
             Ok((stat, pinned)) => (pinned, stat),
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(refused("its claim cannot be looked at", errno)),
@@ -216,7 +212,8 @@ impl<'a> Look<'a> {
             return Round::Changed;
         }
         let here = opened.content.payload().filter(|payload| verdict::means_something(payload, &self.asker));
-        let owner = here.map(|payload| self.owner(payload, |owner| owner == OwnerProcess::Present));
+        let owner = here
+            .map(|payload| self.facts.owner(self.directory.process, payload, |owner| owner == OwnerProcess::Present));
         let ended = owner.is_some_and(verdict::has_ended);
         let settled = opened.content.is_ours() && !ended;
         let state = if ended { State::Inherited } else { State::Held };
@@ -248,7 +245,11 @@ impl<'a> Look<'a> {
         // An arbiter that cannot be read backs no claim as far as can be told, and the writer probe answers.
         known.get().is_some_and(backs)
             || !known.get().is_some_and(|id| self.is_arbiter(range, id))
-                && self.arbiter(range).ok().flatten().is_some_and(|(_, id)| backs(known.get_or_init(|| id)) || backs(&id))
+                && self
+                    .arbiter(range)
+                    .ok()
+                    .flatten()
+                    .is_some_and(|(_, id)| backs(known.get_or_init(|| id)) || backs(&id))
     }
 
     fn foreign(&self, session: &Session, content: Content, probe: Probe) -> Finding {
@@ -283,19 +284,8 @@ impl<'a> Look<'a> {
     }
 
     fn owner_of(&self, content: &Content) -> OwnerProcess {
-        content.payload().map_or(OwnerProcess::Unknown, |payload| self.owner(payload, verdict::has_ended))
-    }
-
-    /// What the kernel says of the claim's process. What was seen for another claim with its pid is taken where it is as
-    /// `expected` of this one by its lock; otherwise that may have changed since, and is asked again.
-    fn owner(&self, payload: &Payload, expected: impl Fn(OwnerProcess) -> bool) -> OwnerProcess {
-        let Some(pid) = payload.pid else { return OwnerProcess::Unknown };
-        let known = self.seen.borrow().get(&pid).map(|seen| seen.owner(payload));
-        known.filter(|known| expected(*known)).unwrap_or_else(|| {
-            let seen = Seen::now(self.directory.process, pid);
-            self.seen.borrow_mut().insert(pid, seen);
-            seen.owner(payload)
-        })
+        let owner = |payload| self.facts.owner(self.directory.process, payload, verdict::has_ended);
+        content.payload().map_or(OwnerProcess::Unknown, owner)
     }
 
     fn without_claim(&self, session: &Session) -> Round {
@@ -390,9 +380,8 @@ impl<'a> Look<'a> {
         if self.depth != Depth::Full || !process.proc_is_ours || payload.boot_id != Some(asker.boot_id) {
             return (OwnerProcess::Unknown, None);
         }
-        let below = self.below.get_or_init(|| by_pid(&sys::process::below(asker.pid_ns)));
-        let found = payload.pid.and_then(|pid| below.get(&(pid_ns, pid)));
-        let Some(pid_here) = found.copied() else { return (OwnerProcess::Unknown, None) };
+        let found = payload.pid.and_then(|pid| self.facts.pid_here(asker, pid_ns, pid));
+        let Some(pid_here) = found else { return (OwnerProcess::Unknown, None) };
         let same_clock = payload.time_ns.is_some() && payload.time_ns == asker.time_ns;
         match (payload.starttime, sys::process::starttime(pid_here)) {
             (Some(theirs), Some(found)) if same_clock && theirs != found => (OwnerProcess::Another, None),
@@ -422,8 +411,10 @@ impl<'a> Look<'a> {
         if ofd::conflict(&arbiter, ofd::Range::Byte(range.offset)) == Ok(Conflict::None) {
             return Some(0);
         }
-        let parked = self.parked.get_or_init(|| sys::locks::parked().ok().map(|parked| by_place(&parked))).as_ref()?;
-        let Some(devices) = parked.get(&(id.inode.ino, range.offset)) else { return Some(0) };
+        let devices = self.facts.parked(id.inode.ino, range.offset)?;
+        if devices.is_empty() {
+            return Some(0);
+        }
         let device = sys::mount::device(&self.directory.fd).ok()?;
         Some(devices.iter().filter(|found| **found == device).count())
     }
@@ -435,19 +426,6 @@ fn unknown(content: Option<Content>, note: impl Into<String>) -> Finding {
 
 fn not_a_claim(content: Option<Content>, found: &str) -> Finding {
     Finding { state: State::NotAClaim, content, owner: None, reason: None, note: Some(found.to_owned()) }
-}
-
-fn by_place(parked: &[sys::locks::Parked]) -> HashMap<(u64, u64), Vec<(u32, u32)>> {
-    let mut places = HashMap::<_, Vec<_>>::new();
-    for request in parked {
-        places.entry((request.ino, request.start)).or_default().push(request.device);
-    }
-    places
-}
-
-fn by_pid(below: &[sys::process::Below]) -> HashMap<(u64, u32), u32> {
-    // Of several the first one that /proc shows.
-    below.iter().rev().map(|below| ((below.pid_ns, below.pid), below.pid_here)).collect()
 }
 
 fn told(what: &str, errno: Errno) -> String {

@@ -199,7 +199,7 @@ impl Sweeper {
             Mode::Remove => self.sweep(sessions.collect()),
             Mode::Count => {
                 let look = Look::short(&self.directory).of_many();
-sessions.map(|session| swept(&session.name, foreseen(look.at(&session)))).collect()
+                sessions.map(|session| swept(&session.name, foreseen(look.at(&session)))).collect()
             }
         };
         claims.sort_unstable_by(|one: &SweptClaim, other| one.name.cmp(&other.name));

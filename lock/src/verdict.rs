@@ -146,8 +146,8 @@ pub fn writers(probe: Probe, content: &Content, asker: &Asker, owner: OwnerProce
 
 /// Whether the pid in the claim means something here, and its process is gone.
 fn gone_for_certain(content: &Content, asker: &Asker, owner: OwnerProcess) -> bool {
-    let pid_is_elsewhere = |payload: &Payload| payload.pid != Some(asker.pid) && means_something(payload, asker);
-    has_ended(owner) && content.payload().is_some_and(pid_is_elsewhere)
+    let names_another = |payload: &Payload| payload.pid != Some(asker.pid) && means_something(payload, asker);
+    has_ended(owner) && content.payload().is_some_and(names_another)
 }
 
 /// Whether the owner's process is gone.

@@ -1,5 +1,6 @@
 //! `/api/v1/*`: the directories' own JSON, one entry for each. What is in it says the [`Source`](crate::Source).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,12 +9,14 @@ use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::exporter::{Exporter, Looked};
 use crate::flight::Flight;
 use crate::negotiate;
 use crate::source::Source;
+
+const TEXT: &str = "text can be written as JSON";
 
 pub(super) async fn locks(State(exporter): State<Exporter>, headers: HeaderMap) -> impl IntoResponse {
     let ask = |source: &dyn Source, deadline| source.locks(deadline);
@@ -29,21 +32,32 @@ async fn answer(
     exporter: &Exporter,
     headers: &HeaderMap,
     field: &str,
-    flight: fn(&Looked) -> &Flight<Result<Value, String>>,
-    ask: fn(&dyn Source, Instant) -> Result<Value, String>,
+    flight: fn(&Looked) -> &Flight<Result<Box<RawValue>, String>>,
+    ask: fn(&dyn Source, Instant) -> Result<Box<RawValue>, String>,
 ) -> impl IntoResponse + use<> {
     let deadline = Instant::now() + negotiate::budget(headers);
     let answers = join_all(exporter.shared.directories.iter().map(|directory| async move {
         let source = Arc::clone(&directory.source);
         let answer = flight(directory).join(deadline, move || ask(&*source, deadline)).await;
-        let (value, error) = match answer.as_deref() {
-            Ok(Ok(value)) => (value.clone(), None),
-            Ok(Err(error)) => (Value::Null, Some(error.clone())),
-            Err(no_answer) => (Value::Null, Some(no_answer.to_string())),
+        let error = match answer.as_deref() {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.clone()),
+            Err(no_answer) => Some(no_answer.to_string()),
         };
-        json!({ "directory": directory.name, "error": error, field: value })
+        (to_raw_value(&directory.name).expect(TEXT), to_raw_value(&error).expect(TEXT), answer.ok())
     }));
-    let body = json!({ "directories": answers.await });
+    let answers = answers.await;
+    // By reference: what a directory says may be megabytes.
+    let mut entries = Vec::new();
+    for (name, error, answer) in &answers {
+        let value: &RawValue = match answer.as_deref() {
+            Some(Ok(value)) => value,
+            _ => RawValue::NULL,
+        };
+        entries.push(BTreeMap::from([("directory", &**name), ("error", &**error), (field, value)]));
+    }
+    let mut body = serde_json::to_string(&BTreeMap::from([("directories", entries)])).expect(TEXT);
+    body.push('\n');
     let head = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
-    (head, format!("{body}\n"))
+    (head, body)
 }

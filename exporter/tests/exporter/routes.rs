@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use session_lock_exporter::family::{Family, Labels};
 use session_lock_exporter::{Builder, Exporter, Exposure, Gathered, Server, Source, Stopped};
@@ -69,11 +70,11 @@ impl Source for Steady {
         Gathered { families, error: None }
     }
 
-    fn locks(&self, _: Instant) -> Result<Value, String> {
-        Ok(json!([{ "session": "42.jsonl" }]))
+    fn locks(&self, _: Instant) -> Result<Box<RawValue>, String> {
+        Ok(to_raw_value(&json!([{ "session": "42.jsonl" }])).expect("text"))
     }
 
-    fn contention(&self, _: Instant) -> Result<Value, String> {
+    fn contention(&self, _: Instant) -> Result<Box<RawValue>, String> {
         Err("no contention today".to_owned())
     }
 }
@@ -103,12 +104,12 @@ impl Source for Hanging {
         Gathered::default()
     }
 
-    fn locks(&self, _: Instant) -> Result<Value, String> {
+    fn locks(&self, _: Instant) -> Result<Box<RawValue>, String> {
         panic!("on purpose")
     }
 
-    fn contention(&self, _: Instant) -> Result<Value, String> {
-        Ok(Value::Null)
+    fn contention(&self, _: Instant) -> Result<Box<RawValue>, String> {
+        Ok(RawValue::NULL.to_owned())
     }
 }
 
@@ -123,12 +124,12 @@ impl Source for Panicking {
         panic!("on purpose")
     }
 
-    fn locks(&self, _: Instant) -> Result<Value, String> {
-        Ok(Value::Null)
+    fn locks(&self, _: Instant) -> Result<Box<RawValue>, String> {
+        Ok(RawValue::NULL.to_owned())
     }
 
-    fn contention(&self, _: Instant) -> Result<Value, String> {
-        Ok(Value::Null)
+    fn contention(&self, _: Instant) -> Result<Box<RawValue>, String> {
+        Ok(RawValue::NULL.to_owned())
     }
 }
 

@@ -7,6 +7,7 @@ use crate::State;
 use crate::name::Session;
 use crate::payload::Content;
 use crate::sys::fork::write_between_forks;
+use crate::verdict::OwnerProcess;
 use std::fs;
 
 /// Looks in a loop beside acquires of two processes: every one succeeds, and every look says what can be.
@@ -93,4 +94,48 @@ fn looks_beside_takeovers_mistake_nobody() {
         taking.join().expect("no panic");
         assert!(mistaken <= 1 + all / 50, "{mistaken} of {all} looks took a takeover for an inherited lock");
     });
+}
+
+/// A glance and a scan go different ways to the same answer, and what was seen of a pid for one claim is asked again for one
+/// that it does not fit.
+#[test]
+fn a_glance_says_what_a_scan_says() {
+    let (dir, locks, other) = strangers();
+    let at = |name: &str| dir.path().join(format!("{name}.lock"));
+    let me = std::process::id();
+    leave_own_at(&other, 0, &claim(dir.path(), 0));
+    let _guard = locks.lock("held").blocking().expect("free");
+    write_between_forks(at("a-older"), format!("{{\"pid\":{me},\"createdAt\":\"2026-01-01T00:00:00.000Z\"}}"));
+    write_between_forks(at("older"), "{\"pid\":4194303,\"starttime\":1}");
+    write_between_forks(at("torn"), "{\"pid\":");
+    write_between_forks(at("text"), "no claim");
+    fs::hard_link(at("older"), dir.path().join("another-name")).expect("linked");
+    fs::create_dir(at("directory")).expect("made");
+    let scanned: Vec<_> = other.scan().expect("readable");
+    let held_since =
+        |name: &str| scanned.iter().find(|found| found.name == name)?.holder.as_ref()?.payload.as_ref()?.created_at;
+    let told: Vec<_> = scanned.iter().map(|found| (found.name.clone(), found.state)).collect();
+    let glanced: Vec<_> = other.glance().expect("readable").collect();
+    assert_eq!(told, glanced.iter().map(|found| (found.name.clone(), found.state)).collect::<Vec<_>>());
+    let states: Vec<_> = told.iter().map(|(name, state)| (name.as_str(), *state)).collect();
+    let first = name(0);
+    let mut expected = vec![
+        ("a-older", State::Reclaimable),
+        ("directory", State::NotAClaim),
+        ("held", State::Held),
+        ("older", State::NotAClaim),
+        (&first, State::Reclaimable),
+        ("text", State::NotAClaim),
+        ("torn", State::Corrupt),
+    ];
+    expected.sort_unstable_by_key(|(name, _)| *name);
+    assert_eq!(states, expected);
+    for found in &glanced {
+        let since = if found.name == "held" { held_since("held") } else { None };
+        assert_eq!(found.held_since, since, "{found:?}");
+    }
+    assert!(held_since("held").is_some() && held_since("a-older").is_some());
+    let process = |name: &str| scanned.iter().find(|found| found.name == name).map(|found| found.process);
+    assert_eq!(process("held"), Some(OwnerProcess::Present));
+    assert_eq!(process("a-older"), Some(OwnerProcess::Present));
 }
