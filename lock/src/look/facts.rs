@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 /// Major and minor number.
 type Device = (u32, u32);
+type Places = HashMap<(u64, u64), Vec<Device>>;
 
 #[derive(Default)]
 pub(super) struct Facts {
@@ -18,7 +19,7 @@ pub(super) struct Facts {
     /// Pids here, by namespace and pid there.
     below: OnceCell<HashMap<(u64, u32), u32>>,
     /// The devices of the requests, by inode number and first byte.
-    parked: OnceCell<Option<HashMap<(u64, u64), Vec<Device>>>>,
+    parked: OnceCell<Option<Places>>,
 }
 
 impl Facts {
@@ -53,7 +54,7 @@ impl Facts {
     /// `None`: /proc/locks cannot be read.
     pub(super) fn parked(&self, ino: u64, start: u64) -> Option<&[Device]> {
         let parked = self.parked.get_or_init(|| {
-            let mut places = HashMap::<_, Vec<_>>::new();
+            let mut places = Places::new();
             for request in sys::locks::parked().ok()? {
                 places.entry((request.ino, request.start)).or_default().push(request.device);
             }
