@@ -27,6 +27,9 @@ pub struct Operation {
     pub parts: &'static [&'static str],
     /// Rounds until it costs what it will cost from then on.
     pub warm_up: u32,
+    /// It reads of /proc what is the machine's, which may be any number of mounts and locks: only its system calls are
+    /// compared, and several reads in a row count as one.
+    pub reads_the_machine: bool,
     run: fn(&Place, &mut dyn Meter),
 }
 
@@ -34,29 +37,56 @@ pub struct Operation {
 pub const OPERATIONS: [Operation; 6] = [
     Operation {
         name: "uncounted",
-        what: "uncontended, counters off",
+        what: "nobody else, counters off",
         parts: &["acquire", "release"],
-        warm_up: 50,
         run: |place, meter| uncontended(&place.uncounted, meter),
+        ..COMMON
     },
     Operation {
         name: "uncontended",
-        what: "uncontended",
+        what: "nobody else",
         parts: &["acquire", "release"],
-        warm_up: 50,
         run: |place, meter| uncontended(&place.locks, meter),
+        ..COMMON
     },
     Operation {
         name: "hand-over",
-        what: "from one task to the next of the same process",
+        what: "from a task to the next one of the same process",
         parts: &["wait", "release", "acquire"],
-        warm_up: 50,
         run: hand_over,
+        ..COMMON
     },
-    Operation { name: "busy", what: "a try while another process holds", parts: &["try"], warm_up: 3, run: busy },
-    Operation { name: "inspect", what: "a lock that another process holds", parts: &["inspect"], warm_up: 3, run: inspect },
-    Operation { name: "takeover", what: "the claim of a killed owner", parts: &["acquire"], warm_up: 3, run: takeover },
+    Operation {
+        name: "busy",
+        what: "a try, while another process holds",
+        parts: &["try"],
+        warm_up: WITH_A_PROCESS,
+        run: busy,
+        ..COMMON
+    },
+    Operation {
+        name: "takeover",
+        what: "the claim of a killed owner",
+        parts: &["acquire"],
+        warm_up: WITH_A_PROCESS,
+        run: takeover,
+        ..COMMON
+    },
+    Operation {
+        name: "inspect",
+        what: "a lock that another process holds",
+        parts: &["inspect"],
+        warm_up: WITH_A_PROCESS,
+        reads_the_machine: true,
+        run: inspect,
+    },
 ];
+
+const COMMON: Operation =
+    Operation { name: "", what: "", parts: &[], warm_up: 50, reads_the_machine: false, run: |_, _| () };
+
+/// Each starts a process, which takes longer. A process keeps a spare claim from its eighth hold on.
+const WITH_A_PROCESS: u32 = 10;
 
 const SESSION: &str = "s";
 
@@ -81,9 +111,14 @@ impl Place {
         Self { locks: LockDir::open(dir).expect("a directory for locks"), uncounted, holder }
     }
 
-    /// Does the operation once, in its parts.
-    pub fn run(&self, operation: &Operation, meter: &mut dyn Meter) {
-        (operation.run)(self, meter);
+    /// Warms up, and then does the operation so many times, in its parts.
+    pub fn run(&self, operation: &Operation, rounds: u32, meter: &mut dyn Meter) {
+        for _ in 0..operation.warm_up {
+            (operation.run)(self, &mut Idle);
+        }
+        for _ in 0..rounds {
+            (operation.run)(self, meter);
+        }
     }
 
     /// Another process that holds the lock.
@@ -95,6 +130,15 @@ impl Place {
         BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut said).expect("readable");
         assert_eq!(said, "holding\n");
         Holder(child)
+    }
+}
+
+/// Counts nothing.
+struct Idle;
+
+impl Meter for Idle {
+    fn part(&mut self, _: &'static str, run: &mut dyn FnMut()) {
+        run();
     }
 }
 

@@ -1,38 +1,61 @@
-//! Does an operation some times, so that another program can count what its parts cost: `operation NAME ROUNDS DIR`.
+//! Does an operation some times, so that others can count what its parts cost: `operation NAME ROUNDS DIR [EXTRA]`.
 //!
-//! Each part runs within [`counted`], which callgrind counts, and between two system calls that name it, which strace shows.
-//! `operation hold DIR` holds the lock for another process to meet.
+//! Each part runs within [`counted`], which callgrind is told to count, and between two system calls that name it, which
+//! strace shows. `operation hold DIR` holds the lock for another process to meet.
+//!
+//! The counting allocator is not in here, because its instructions would be counted.
 
 use session_lock_costs::{Meter, OPERATIONS, Place, hold};
+use std::hint::black_box;
 use std::path::Path;
 
-/// What callgrind is told to count. Its name is in `callgrind.rs`.
-#[inline(never)]
-fn counted(run: &mut dyn FnMut()) {
-    run();
-    std::hint::black_box(());
+/// What a control adds to each part, to be noticed.
+#[derive(Clone, Copy)]
+enum Extra {
+    Nothing,
+    /// One that the lock does not make.
+    SystemCall,
+    /// So many turns of a loop.
+    Turns(u32),
 }
 
-/// Counts nothing.
-struct Idle;
+impl Extra {
+    fn new(argument: &str) -> Self {
+        match argument {
+            "system-call" => Self::SystemCall,
+            turns => Self::Turns(turns.parse().expect("system-call, or a number")),
+        }
+    }
 
-impl Meter for Idle {
-    fn part(&mut self, _: &'static str, run: &mut dyn FnMut()) {
-        run();
+    fn add(self) {
+        match self {
+            Self::Nothing => {}
+            Self::SystemCall => assert!(black_box(std::fs::metadata("/")).is_ok()),
+            Self::Turns(turns) => (0..turns).for_each(|turn| {
+                black_box(turn);
+            }),
+        }
     }
 }
 
-struct Marks;
+/// Callgrind knows it by its name.
+#[inline(never)]
+fn counted(extra: Extra, run: &mut dyn FnMut()) {
+    run();
+    extra.add();
+}
+
+struct Marks(Extra);
 
 impl Meter for Marks {
     fn part(&mut self, name: &'static str, run: &mut dyn FnMut()) {
         mark(name);
-        counted(run);
+        counted(self.0, run);
         mark("end");
     }
 }
 
-/// A system call that the lock does not make, with a path that no file has.
+/// Looks at a path that no file has: a system call that shows its argument, and changes nothing.
 fn mark(name: &str) {
     assert!(std::fs::metadata(format!("/dev/null/costs/{name}")).is_err());
 }
@@ -42,17 +65,13 @@ fn main() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["hold", dir] => hold(Path::new(dir)),
-        [name, rounds, dir] => {
+        [name, rounds, dir, extra @ ..] => {
             let operation = OPERATIONS.iter().find(|operation| operation.name == *name).expect("an operation's name");
-            let rounds: u32 = rounds.parse().expect("a number");
+            let rounds = rounds.parse().expect("a number");
+            let extra = extra.first().map_or(Extra::Nothing, |extra| Extra::new(extra));
             let place = Place::new(Path::new(dir), std::env::current_exe().expect("this program"));
-            for _ in 0..operation.warm_up {
-                place.run(operation, &mut Idle);
-            }
-            for _ in 0..rounds {
-                place.run(operation, &mut Marks);
-            }
+            place.run(operation, rounds, &mut Marks(extra));
         }
-        _ => panic!("usage: operation NAME ROUNDS DIR"),
+        _ => panic!("usage: operation NAME ROUNDS DIR [EXTRA]"),
     }
 }
