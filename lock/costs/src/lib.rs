@@ -2,6 +2,8 @@
 //!
 //! Nothing here counts: a [`Meter`] is told where a part begins and ends.
 
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
+
 use session_lock::{LockDir, TryAcquire};
 use std::future::{Future, IntoFuture};
 use std::io::{BufRead, BufReader};
@@ -9,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Child, Command, Stdio};
 use std::task::{Context, Poll, Waker};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// Counts what a part costs. What lies between two parts is not counted.
 pub trait Meter {
@@ -25,8 +29,6 @@ pub struct Operation {
     pub what: &'static str,
     /// Its parts, in the order in which a round has them.
     pub parts: &'static [&'static str],
-    /// Rounds until it costs what it will cost from then on.
-    pub warm_up: u32,
     /// It reads of /proc what is the machine's, which may be any number of mounts and locks: only its system calls are
     /// compared, and several reads in a row count as one.
     pub reads_the_machine: bool,
@@ -39,14 +41,14 @@ pub const OPERATIONS: [Operation; 6] = [
         name: "uncounted",
         what: "nobody else, counters off",
         parts: &["acquire", "release"],
-        run: |place, meter| uncontended(&place.uncounted, meter),
+        run: |place, meter| uncontended(place, &place.uncounted, meter),
         ..COMMON
     },
     Operation {
         name: "uncontended",
         what: "nobody else",
         parts: &["acquire", "release"],
-        run: |place, meter| uncontended(&place.locks, meter),
+        run: |place, meter| uncontended(place, &place.locks, meter),
         ..COMMON
     },
     Operation {
@@ -60,7 +62,6 @@ pub const OPERATIONS: [Operation; 6] = [
         name: "busy",
         what: "a try, while another process holds",
         parts: &["try"],
-        warm_up: WITH_A_PROCESS,
         run: busy,
         ..COMMON
     },
@@ -68,7 +69,6 @@ pub const OPERATIONS: [Operation; 6] = [
         name: "takeover",
         what: "the claim of a killed owner",
         parts: &["acquire"],
-        warm_up: WITH_A_PROCESS,
         run: takeover,
         ..COMMON
     },
@@ -76,19 +76,21 @@ pub const OPERATIONS: [Operation; 6] = [
         name: "inspect",
         what: "a lock that another process holds",
         parts: &["inspect"],
-        warm_up: WITH_A_PROCESS,
         reads_the_machine: true,
         run: inspect,
     },
 ];
 
 const COMMON: Operation =
-    Operation { name: "", what: "", parts: &[], warm_up: 50, reads_the_machine: false, run: |_, _| () };
+    Operation { name: "", what: "", parts: &[], reads_the_machine: false, run: |_, _| () };
 
-/// Each starts a process, which takes longer. A process keeps a spare claim from its eighth hold on.
-const WITH_A_PROCESS: u32 = 10;
+const WARM_UP: u32 = 10;
 
 const SESSION: &str = "s";
+/// See [`Place::settle`].
+const OTHER: &str = "other";
+/// By then what was planned has been done.
+const PLANNED: Duration = Duration::from_millis(15);
 
 /// Where operations are done, and with what.
 #[derive(Debug)]
@@ -111,14 +113,20 @@ impl Place {
         Self { locks: LockDir::open(dir).expect("a directory for locks"), uncounted, holder }
     }
 
-    /// Warms up, and then does the operation so many times, in its parts.
+    /// Warms up (a process keeps a spare claim from its eighth hold on), and then does the operation so many times, in its parts.
     pub fn run(&self, operation: &Operation, rounds: u32, meter: &mut dyn Meter) {
-        for _ in 0..operation.warm_up {
+        for _ in 0..WARM_UP {
             (operation.run)(self, &mut Idle);
         }
         for _ in 0..rounds {
             (operation.run)(self, meter);
         }
+    }
+
+    /// Does what is due every few milliseconds (the counters' next write is planned), so that it is due in no part.
+    fn settle(&self) {
+        sleep(PLANNED);
+        self.locks.lock(OTHER).blocking().expect("free").release().expect("released");
     }
 
     /// Another process that holds the lock.
@@ -164,13 +172,15 @@ pub fn hold(dir: &Path) {
     guard.release().expect("released");
 }
 
-fn uncontended(locks: &LockDir, meter: &mut dyn Meter) {
+fn uncontended(place: &Place, locks: &LockDir, meter: &mut dyn Meter) {
+    place.settle();
     let mut guard = None;
     meter.part("acquire", &mut || guard = Some(locks.lock(SESSION).blocking().expect("free")));
     meter.part("release", &mut || guard.take().expect("held").release().expect("released"));
 }
 
 fn hand_over(place: &Place, meter: &mut dyn Meter) {
+    place.settle();
     let mut context = Context::from_waker(Waker::noop());
     let mut guard = Some(place.locks.lock(SESSION).blocking().expect("free"));
     let mut waiter = pin!(place.locks.lock(SESSION).into_future());
@@ -185,6 +195,7 @@ fn hand_over(place: &Place, meter: &mut dyn Meter) {
 
 fn busy(place: &Place, meter: &mut dyn Meter) {
     let _holder = place.holder();
+    place.settle();
     meter.part("try", &mut || {
         let tried = place.locks.try_lock(SESSION).expect("a lock");
         assert!(matches!(tried, TryAcquire::Busy(_)));
@@ -193,6 +204,7 @@ fn busy(place: &Place, meter: &mut dyn Meter) {
 
 fn inspect(place: &Place, meter: &mut dyn Meter) {
     let _holder = place.holder();
+    place.settle();
     meter.part("inspect", &mut || {
         let found = place.locks.inspect(SESSION).expect("a lock");
         assert!(found.holder.is_some());
@@ -201,6 +213,7 @@ fn inspect(place: &Place, meter: &mut dyn Meter) {
 
 fn takeover(place: &Place, meter: &mut dyn Meter) {
     drop(place.holder());
+    place.settle();
     let mut guard = None;
     meter.part("acquire", &mut || guard = Some(place.locks.lock(SESSION).blocking().expect("its owner is dead")));
     guard.take().expect("held").release().expect("released");

@@ -1,6 +1,7 @@
 //! Does an operation some times, so that others can count what its parts cost: `operation NAME ROUNDS DIR [EXTRA]`.
 //!
-//! Each part runs within [`counted`], which callgrind is told to count, and between two system calls that name it, which
+//! One part of each round is counted, in turn: what is due every few milliseconds must not come due because counting another
+//! part took its time. It runs within [`counted`], which callgrind is told to count, and between two system calls that name it, which
 //! strace shows. `operation hold DIR` holds the lock for another process to meet.
 //!
 //! The counting allocator is not in here, because its instructions would be counted.
@@ -45,13 +46,25 @@ fn counted(extra: Extra, run: &mut dyn FnMut()) {
     extra.add();
 }
 
-struct Marks(Extra);
+struct Marks {
+    extra: Extra,
+    /// Parts of a round.
+    parts: usize,
+    /// Parts that have been, counted or not.
+    done: usize,
+}
 
 impl Meter for Marks {
     fn part(&mut self, name: &'static str, run: &mut dyn FnMut()) {
-        mark(name);
-        counted(self.0, run);
-        mark("end");
+        let (round, part) = (self.done / self.parts, self.done % self.parts);
+        self.done += 1;
+        if round % self.parts == part {
+            mark(name);
+            counted(self.extra, run);
+            mark("end");
+        } else {
+            run();
+        }
     }
 }
 
@@ -70,7 +83,7 @@ fn main() {
             let rounds = rounds.parse().expect("a number");
             let extra = extra.first().map_or(Extra::Nothing, |extra| Extra::new(extra));
             let place = Place::new(Path::new(dir), std::env::current_exe().expect("this program"));
-            place.run(operation, rounds, &mut Marks(extra));
+            place.run(operation, rounds, &mut Marks { extra, parts: operation.parts.len(), done: 0 });
         }
         _ => panic!("usage: operation NAME ROUNDS DIR [EXTRA]"),
     }

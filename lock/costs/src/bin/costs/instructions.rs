@@ -12,7 +12,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 const PROCESSES: u32 = 3;
-const ROUNDS: u32 = 15;
+/// For each part.
+const ROUNDS: usize = 15;
 const COUNTED: &str = "operation::counted";
 
 /// Of the program, and of its libraries.
@@ -37,13 +38,14 @@ pub(crate) fn count(operation: &Operation, program: &Path, extra: &[&str]) -> Re
         .collect())
 }
 
-/// Of each part of each round.
+/// Of the parts in turn.
 fn process(operation: &Operation, program: &Path, extra: &[&str]) -> Result<Vec<Instructions>, Failure> {
     let (dir, locks) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let dumps = dir.path().join("dump");
     let to = [("toggle-collect", COUNTED), ("dump-after", COUNTED), ("callgrind-out-file", &dumps.to_string_lossy())]
         .map(|(option, value)| format!("--{option}={value}"));
-    let (rounds, locks, program) = (ROUNDS.to_string(), locks.path().to_string_lossy(), program.to_string_lossy());
+    let count = operation.parts.len() * ROUNDS;
+    let (rounds, locks, program) = (count.to_string(), locks.path().to_string_lossy(), program.to_string_lossy());
     let mut command = vec!["valgrind", "--tool=callgrind"];
     command.extend(to.iter().map(String::as_str));
     command.extend([&*program, operation.name, &*rounds, &*locks]);
@@ -51,7 +53,6 @@ fn process(operation: &Operation, program: &Path, extra: &[&str]) -> Result<Vec<
     output(&command)?;
     // It numbers them from 1, in order. The one without a number is of the end.
     let dump = |number| PathBuf::from(format!("{}.{number}", dumps.display()));
-    let count = operation.parts.len() * ROUNDS as usize;
     (1..=count).map(|number| Ok(costs(&std::fs::read_to_string(dump(number))?, &program))).collect()
 }
 

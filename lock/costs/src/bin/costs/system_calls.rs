@@ -4,7 +4,8 @@ use crate::{Failure, most_frequent, output};
 use session_lock_costs::Operation;
 use std::path::Path;
 
-const ROUNDS: u32 = 25;
+/// For each part.
+const ROUNDS: usize = 21;
 /// Not the lock's: where the clock is no page of the kernel's, it is a system call.
 const IGNORED: [&str; 2] = ["clock_gettime", "gettimeofday"];
 const READS: [&str; 3] = ["read", "pread64", "getdents64"];
@@ -13,14 +14,14 @@ const READS: [&str; 3] = ["read", "pread64", "getdents64"];
 pub(crate) fn count(operation: &Operation, program: &Path, extra: &[&str]) -> Result<Vec<String>, Failure> {
     let dir = tempfile::tempdir()?;
     let trace = tempfile::NamedTempFile::new()?;
-    let (rounds, locks) = (ROUNDS.to_string(), dir.path().to_string_lossy());
+    let (rounds, locks) = ((ROUNDS * operation.parts.len()).to_string(), dir.path().to_string_lossy());
     let mut command = vec!["strace", "-f", "-qq", "-o"];
     let (trace_path, program) = (trace.path().to_string_lossy(), program.to_string_lossy());
     command.extend([&*trace_path, &*program, operation.name, &*rounds, &*locks]);
     command.extend(extra);
     output(&command)?;
     let rounds = parts(&std::fs::read_to_string(trace.path())?, operation.reads_the_machine);
-    if rounds.len() != operation.parts.len() * ROUNDS as usize {
+    if rounds.len() != operation.parts.len() * ROUNDS {
         return Err(format!("{} parts of {} in the trace", rounds.len(), operation.name).into());
     }
     let parts = operation.parts.len();
