@@ -225,7 +225,8 @@ fn print_table(measured: &[Row], recorded: &Record) {
             shown(recorded.allocations),
             shown(costs.bytes),
         );
-        println!("    {}", costs.system_calls.as_deref().unwrap_or("-"));
+        let calls = costs.system_calls.as_deref().unwrap_or("-");
+        println!("    {}", if calls.is_empty() { "no system call" } else { calls });
     }
     println!();
     for operation in &OPERATIONS {
