@@ -58,20 +58,8 @@ pub const OPERATIONS: [Operation; 6] = [
         run: hand_over,
         ..COMMON
     },
-    Operation {
-        name: "busy",
-        what: "a try, while another process holds",
-        parts: &["try"],
-        run: busy,
-        ..COMMON
-    },
-    Operation {
-        name: "takeover",
-        what: "the claim of a killed owner",
-        parts: &["acquire"],
-        run: takeover,
-        ..COMMON
-    },
+    Operation { name: "busy", what: "a try, while another process holds", parts: &["try"], run: busy, ..COMMON },
+    Operation { name: "takeover", what: "the claim of a killed owner", parts: &["acquire"], run: takeover, ..COMMON },
     Operation {
         name: "inspect",
         what: "a lock that another process holds",
@@ -81,8 +69,7 @@ pub const OPERATIONS: [Operation; 6] = [
     },
 ];
 
-const COMMON: Operation =
-    Operation { name: "", what: "", parts: &[], reads_the_machine: false, run: |_, _| () };
+const COMMON: Operation = Operation { name: "", what: "", parts: &[], reads_the_machine: false, run: |_, _| () };
 
 const WARM_UP: u32 = 10;
 
@@ -91,6 +78,8 @@ const SESSION: &str = "s";
 const OTHER: &str = "other";
 /// By then what was planned has been done.
 const PLANNED: Duration = Duration::from_millis(15);
+/// A wait from a millisecond on is remembered. Without this it would be the machine's affair whether it is one.
+const TOLD: Duration = Duration::from_millis(2);
 
 /// Where operations are done, and with what.
 #[derive(Debug)]
@@ -185,6 +174,7 @@ fn hand_over(place: &Place, meter: &mut dyn Meter) {
     let mut guard = Some(place.locks.lock(SESSION).blocking().expect("free"));
     let mut waiter = pin!(place.locks.lock(SESSION).into_future());
     meter.part("wait", &mut || assert!(waiter.as_mut().poll(&mut context).is_pending()));
+    sleep(TOLD);
     meter.part("release", &mut || guard.take().expect("held").release().expect("released"));
     meter.part("acquire", &mut || match waiter.as_mut().poll(&mut context) {
         Poll::Ready(acquired) => guard = Some(acquired.expect("its turn")),

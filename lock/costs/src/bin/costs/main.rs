@@ -164,9 +164,12 @@ fn differences(measured: &[Row], recorded: &Record) -> Vec<String> {
 /// What the spans cost that nobody listens to, in the whole of an acquire and a release.
 fn spans(measured: &[Row], without_spans: &Path) -> Result<Option<String>, Failure> {
     let without: u64 = instructions::count(uncontended(), without_spans, &[])?.iter().map(|part| part.own).sum();
-    let with = measured.iter().filter(|row| row.operation == UNCONTENDED).filter_map(|row| row.costs.instructions).sum();
+    let with =
+        measured.iter().filter(|row| row.operation == UNCONTENDED).filter_map(|row| row.costs.instructions).sum();
     let more = percent(with, without);
-    println!("spans without a subscriber: {with} instructions of an acquire and a release, {without} without: {more:+.1} %");
+    println!(
+        "spans without a subscriber: {with} instructions of an acquire and a release, {without} without: {more:+.1} %"
+    );
     Ok((more > SPANS_PERCENT).then(|| format!("spans without a subscriber: more than {SPANS_PERCENT} %")))
 }
 

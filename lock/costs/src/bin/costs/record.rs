@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// In either direction: less is recorded too, so that it cannot be lost again unseen. Between two runs of the same program
 /// they differ by less than 1 %, also on a busy machine; the keys of tables could make it 1.5 %.
-const TOLERANCE_PERCENT: f64 = 3.0;
+const TOLERANCE_PERCENT: u64 = 3;
 /// The names of the machine and of the temporary directory are in some of them.
 const TOLERANCE_BYTES: u64 = 64;
 
@@ -38,16 +38,21 @@ impl Costs {
     pub(crate) fn differences(&self, recorded: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         if let Some(measured) = self.instructions {
-            match recorded.instructions.map(|recorded| (recorded, percent(measured, recorded))) {
+            match recorded.instructions {
                 None => differences.push(format!("{measured} instructions, none recorded")),
-                Some((_, more)) if more.abs() <= TOLERANCE_PERCENT => {}
-                Some((recorded, more)) => {
+                Some(recorded) if 100 * measured.abs_diff(recorded) <= TOLERANCE_PERCENT * recorded => {}
+                Some(recorded) => {
+                    let more = percent(measured, recorded);
                     differences.push(format!("{measured} instructions, recorded {recorded}: {more:+.1} %"));
                 }
             }
         }
         if self.allocations.is_some() && self.allocations != recorded.allocations {
-            differences.push(format!("{} allocations, recorded {}", shown(self.allocations), shown(recorded.allocations)));
+            differences.push(format!(
+                "{} allocations, recorded {}",
+                shown(self.allocations),
+                shown(recorded.allocations)
+            ));
         }
         if let Some(measured) = self.bytes
             && recorded.bytes.is_none_or(|recorded| measured.abs_diff(recorded) > TOLERANCE_BYTES)
