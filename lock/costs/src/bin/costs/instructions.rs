@@ -11,7 +11,7 @@ use session_lock_costs::Operation;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-const PROCESSES: u32 = 3;
+const PROCESSES: u32 = 2;
 /// For each part.
 const ROUNDS: usize = 15;
 const COUNTED: &str = "operation::counted";

@@ -3,6 +3,7 @@
 //! `costs PROGRAM WITHOUT_SPANS RECORD [--record]`: the program `operation`, the same without spans, and the file. `.ci/costs`
 //! builds them and starts this. Exit codes: 0 as recorded, 1 something differs, 255 it could not be measured.
 
+#![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
 #![expect(clippy::print_stdout, reason = "a program prints")]
 
 mod allocations;
@@ -133,18 +134,19 @@ fn measure(program: &Path, tools: &Tools) -> Result<Vec<Row>, Failure> {
 fn measure_one(operation: &Operation, program: &Path, tools: &Tools) -> Result<Vec<Row>, Failure> {
     let calls = tools.strace.then(|| system_calls::count(operation, program, &[])).transpose()?;
     let compared = !operation.reads_the_machine;
-    let instructions = tools.valgrind.then(|| instructions::count(operation, program, &[])).transpose()?;
+    let counted = compared && tools.valgrind;
+    let instructions = counted.then(|| instructions::count(operation, program, &[])).transpose()?;
     let allocations = allocations::count(operation, program, false);
     let row = |(index, part): (usize, &&'static str)| {
         let Instructions { own, libraries } = instructions.as_ref().map(|of| of[index]).unwrap_or_default();
         let (allocations, bytes) = allocations[index];
         let costs = Costs {
-            instructions: (compared && tools.valgrind).then_some(own),
+            instructions: counted.then_some(own),
             allocations: compared.then_some(allocations),
             bytes: compared.then_some(bytes),
             system_calls: calls.as_ref().map(|of| of[index].clone()),
         };
-        Row { operation: operation.name, part, costs, libraries: (compared && tools.valgrind).then_some(libraries) }
+        Row { operation: operation.name, part, costs, libraries: counted.then_some(libraries) }
     };
     Ok(operation.parts.iter().enumerate().map(row).collect())
 }
