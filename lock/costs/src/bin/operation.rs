@@ -1,8 +1,8 @@
 //! Does an operation some times, so that others can count what its parts cost: `operation NAME ROUNDS DIR [EXTRA]`.
 //!
 //! One part of each round is counted, in turn: what is due every few milliseconds must not come due because counting another
-//! part took its time. It runs within [`counted`], which callgrind is told to count, and between two system calls that name it, which
-//! strace shows. `operation hold DIR` holds the lock for another process to meet.
+//! part took its time. It runs within [`counted`], which callgrind is told to count, and between two system calls that name
+//! it, which strace shows. `operation hold DIR` holds the lock for another process to meet.
 //!
 //! The counting allocator is not in here, because its instructions would be counted.
 
