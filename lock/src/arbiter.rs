@@ -171,7 +171,7 @@ impl Arbiter {
         // Before the nonce, which may change in between: then this is encoded again the next time.
         let identity = process.identity();
         let mut known = lock(&self.owner);
-        let (_, owner) = match known.take() {
+        let (_, mut owner) = match known.take() {
             Some(known) if known.0 == identity => known,
             _ => (identity, EncodedOwner::of(&claim::owner(process, &process.asker(), self.id))),
         };

@@ -239,8 +239,10 @@ impl Pending {
         if matches!(ran, Ok(Ran::Blocked(_))) && self.request.blocked_by.is_none() {
             let (directory, session) = (Arc::clone(&self.request.directory), Arc::clone(&self.request.session));
             self.report_contention(|| directory.holder(&session));
-            // Reading the holder's claim takes longer than most holds, and a thread costs more than another look.
-            ran = run(&mut attempt, &self.request);
+            if self.waits == Waits::Elsewhere {
+                // Reading the holder's claim takes longer than most holds, and a thread costs more than another look.
+                ran = run(&mut attempt, &self.request);
+            }
         }
         match ran {
             Ok(Ran::Held(hold, _)) => Some(Ok(hold)),

@@ -156,13 +156,13 @@ struct Sweeper {
 /// An attempt that has the turn of its session. Dropping it gives back what it has locked and passes the turn on.
 struct Turn {
     request: Request,
-    attempt: Option<Attempt>,
+    attempt: Option<Box<Attempt>>,
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(attempt) = self.attempt.take() {
-            abandon(attempt);
+            abandon(*attempt);
         }
     }
 }
@@ -244,7 +244,7 @@ impl Sweeper {
         if !self.directory.queues.try_take(session.range) {
             return Advanced::Ended(kept(Kept::Busy));
         }
-        let attempt = Some(Attempt::new(&self.directory, session, self.grace));
+        let attempt = Some(Box::new(Attempt::new(&self.directory, session, self.grace)));
         let request = Request::reclaiming(&self.directory, session, Arc::clone(&self.sink), self.counters);
         advance(Turn { request, attempt })
     }

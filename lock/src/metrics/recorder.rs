@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::payload::TraceParent;
 use crate::request::Request;
 use crate::sys::{self, Errno};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -55,6 +55,8 @@ struct State {
     waits: BTreeMap<u64, (Instant, Contention)>,
     /// How many records of waits the slot has.
     told_waits: u64,
+    /// Waits that have ended and are not written: the last ones, because there is no place for more.
+    ended_waits: VecDeque<Contention>,
     next_contention: u64,
     exemplars: Box<Exemplars>,
     unwritten_exemplars: u32,
@@ -172,6 +174,13 @@ impl State {
                 if let Some(left) = self.left.take() {
                     left.erase(limit);
                 }
+                for ended in self.ended_waits.drain(..) {
+                    if let Some(record) = ended.encode() {
+                        // Best effort: it is counted in any case.
+                        slot.write_record(CONTENTIONS, self.next_contention % CONTENTIONS.pages, &record, limit).ok();
+                        self.next_contention += 1;
+                    }
+                }
                 self.dirty = false;
                 self.failure_is_said = false;
                 None
@@ -201,18 +210,17 @@ impl State {
         (!std::mem::replace(&mut self.failure_is_said, true)).then_some(errno)
     }
 
-    /// Remembers the wait, if the request was contended.
+    /// Remembers the wait, if the request was contended. It is written with the totals, and not while somebody waits for this
+    /// acquire.
     fn end_wait(&mut self, request: &Request, waited: Duration) {
         let Some((_, mut contention)) = self.waits.remove(&request.number) else { return };
         if waited < WORTH_TELLING {
             return;
         }
         contention.waited = Some(waited);
-        if let (Some(slot), Some(record)) = (&self.slot, contention.encode()) {
-            // Best effort: it is counted in any case.
-            let limit = limit(&request.directory);
-            slot.write_record(CONTENTIONS, self.next_contention % CONTENTIONS.pages, &record, limit).ok();
-            self.next_contention += 1;
+        self.ended_waits.push_back(contention);
+        if self.ended_waits.len() as u64 > CONTENTIONS.pages {
+            self.ended_waits.pop_front();
         }
     }
 

@@ -16,7 +16,12 @@ impl Payload {
 
 /// The fields that say whose a claim is, encoded: the same in all claims of a process under one arbiter.
 #[derive(Debug)]
-pub(crate) struct EncodedOwner(String);
+pub(crate) struct EncodedOwner {
+    /// The object's first fields; it is not closed.
+    fields: String,
+    /// The second of the claim before, and how it is written up to its fraction: most claims follow one of the same second.
+    second: (u64, String),
+}
 
 /// The fields that are each hold's own.
 pub(crate) struct OfHold<'a> {
@@ -41,15 +46,15 @@ impl EncodedOwner {
         };
         let mut object = json(&wire);
         object.pop();
-        Self(object)
+        Self { fields: object, second: (0, String::new()) }
     }
 
     /// The whole claim, as [`Payload::encode`].
-    pub(crate) fn with(&self, hold: &OfHold<'_>, old_len: usize) -> Vec<u8> {
+    pub(crate) fn with(&mut self, hold: &OfHold<'_>, old_len: usize) -> Vec<u8> {
         let mut object = String::with_capacity(512.max(old_len));
-        object.push_str(&self.0);
-        if let Some(at) = hold.created_at.and_then(rfc3339) {
-            field(&mut object, format_args!("\"createdAt\":\"{at}\""));
+        object.push_str(&self.fields);
+        if let Some((second, micros)) = hold.created_at.and_then(|at| self.in_parts(at)) {
+            field(&mut object, format_args!("\"createdAt\":\"{second}.{micros:06}Z\""));
         }
         if let Some(token) = hold.token {
             field(&mut object, format_args!("\"token\":{token}"));
@@ -66,6 +71,17 @@ impl EncodedOwner {
             bytes.resize(old_len, b' ');
         }
         bytes
+    }
+
+    /// Its second as it is written, and its microseconds.
+    fn in_parts(&mut self, at: SystemTime) -> Option<(&str, u32)> {
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        if self.second.0 != since.as_secs() || self.second.1.is_empty() {
+            let mut text = rfc3339(at)?.to_string();
+            text.truncate("2026-11-21T07:00:00".len());
+            self.second = (since.as_secs(), text);
+        }
+        Some((&self.second.1, since.subsec_micros()))
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn wall() -> SystemTime {
     SystemTime::now()
 }
 
-/// Sleeps. Only for a wait that cannot be had, so that a loop around it does not spin.
+/// Sleeps. Only for what no event tells of, so that a loop around it does not spin.
 pub(crate) fn pause(duration: Duration) {
     super::sync::thread::sleep(duration);
 }

@@ -6,7 +6,7 @@
 
 use super::file::checked;
 use super::signal::{call, disposition};
-use super::sync::{Mutex, thread};
+use super::sync::Mutex;
 use rustix::thread::{Pid, gettid};
 use std::ptr;
 use std::sync::PoisonError;
@@ -54,7 +54,7 @@ impl Interruptible {
                 // SAFETY: tgkill(2); a thread that has ended meanwhile makes it fail.
                 unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread.as_raw_nonzero().get(), libc::SIGURG) };
             }
-            thread::sleep(PAUSE);
+            super::clock::pause(PAUSE);
         }
     }
 
