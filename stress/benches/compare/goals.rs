@@ -141,7 +141,7 @@ impl Figures<'_> {
 
     fn killed(&self) -> Vec<Goal> {
         let goals = ["owner killed at once", "owner killed after 100 ms"].map(|case| {
-            let [p50, p99] = ["p50", "p99"].map(|percentile| format!("{case} {percentile}"));
+            let [p50, p99] = ["p50", "p99"].map(|percentile| format!("{case}: {percentile}"));
             let ms = self.value("killed", OURS, &p99).map(|us| us / 1e3);
             [
                 self.goal(format!("{p50}, / OFD lock"), Limit::AtMost(1.5), self.beside(OFD, "killed", &p50)),

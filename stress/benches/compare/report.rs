@@ -77,25 +77,87 @@ impl Figure {
 }
 
 impl Report {
+    /// The figures of one section, and what is missing there.
     #[expect(clippy::print_stdout, reason = "a benchmark prints its result")]
-    /// The figures of one section, a line for each, and what is missing there.
     pub(crate) fn print(&self, section: &str) {
         println!("{section}");
-        let mut above = String::new();
-        for figure in self.figures.iter().filter(|figure| figure.section == section) {
-            let Figure { file_system, subject, what, at, unit, value, least, greatest, .. } = figure;
-            let what = at.map_or_else(|| what.clone(), |at| format!("{what}, {at}"));
-            let group = format!("  {file_system}: {what} ({})", unit.name());
-            if group != above {
-                println!("{group}");
-                above = group;
+        let figures: Vec<_> = self.figures.iter().filter(|figure| figure.section == section).collect();
+        let mut tables = Vec::new();
+        for figure in &figures {
+            if !tables.contains(&figure.table()) {
+                tables.push(figure.table());
             }
-            println!("    {subject:24} {:>12}   {} to {}", shown(*value), shown(*least), shown(*greatest));
+        }
+        for table in tables {
+            let of_table: Vec<_> = figures.iter().copied().filter(|figure| figure.table() == table).collect();
+            print!("{}", shown_table(&table, &of_table));
         }
         for missing in self.missing.iter().filter(|missing| missing.section == section) {
             println!("  missing: {}: {}", missing.subject, missing.why);
         }
     }
+}
+
+impl Figure {
+    /// Figures of one table have the file system in common, and the case: what is before the colon of what was measured.
+    fn table(&self) -> (&str, &str) {
+        (&self.file_system, self.what.split_once(": ").map_or("", |(case, _)| case))
+    }
+
+    fn column(&self) -> String {
+        let what = self.what.split_once(": ").map_or(&*self.what, |(_, what)| what);
+        let unit = match self.unit {
+            Unit::Count | Unit::Ratio | Unit::PerSecond => String::new(),
+            unit => format!(" ({})", unit.name()),
+        };
+        format!("{what}{unit}")
+    }
+
+    fn row(&self) -> String {
+        self.at.map_or_else(|| self.subject.clone(), |at| format!("{}, {at}", self.subject))
+    }
+
+    /// The median, and by how much rounds differ from it.
+    fn cell(&self) -> String {
+        let spread = 50.0 * (self.greatest - self.least) / self.value;
+        if self.rounds < 2 || !spread.is_finite() {
+            shown(self.value)
+        } else {
+            format!("{} ±{spread:.0}%", shown(self.value))
+        }
+    }
+}
+
+/// A row for each subject, a column for each thing that was measured.
+fn shown_table((file_system, case): &(&str, &str), figures: &[&Figure]) -> String {
+    let (mut rows, mut columns) = (Vec::new(), Vec::new());
+    for figure in figures {
+        if !rows.contains(&figure.row()) {
+            rows.push(figure.row());
+        }
+        if !columns.contains(&figure.column()) {
+            columns.push(figure.column());
+        }
+    }
+    let first = rows.iter().map(|row| row.chars().count()).max().unwrap_or_default();
+    let cell = |row: &String, column: &String| {
+        figures
+            .iter()
+            .find(|figure| figure.row() == *row && figure.column() == *column)
+            .map_or("-".into(), |it| it.cell())
+    };
+    let cells: Vec<Vec<_>> = rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
+    let width = |at: usize| {
+        let longest = cells.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
+        longest.max(columns[at].chars().count()) + 2
+    };
+    let line = |row: &str, cells: &[String]| {
+        let cells = cells.iter().enumerate().map(|(at, cell)| format!("{cell:>width$}", width = width(at)));
+        format!("    {row:first$}{}\n", cells.collect::<String>())
+    };
+    let title = if case.is_empty() { format!("  {file_system}\n") } else { format!("  {file_system}, {case}\n") };
+    let rows = rows.iter().zip(&cells).map(|(row, cells)| line(row, cells));
+    [title, line("", &columns)].into_iter().chain(rows).collect()
 }
 
 impl Unit {

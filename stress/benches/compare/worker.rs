@@ -1,19 +1,20 @@
 //! A worker: one process that acquires and releases, and keeps when. The parent's side is in `turn.rs`; `peers/worker.py` and
 //! `peers/worker.js` are the same in other languages.
 //!
-//! It is started with: PEER DIR SESSION HOLD_US THINK_MAX_US START_NS UNTIL SEED OUT. Times are of `CLOCK_MONOTONIC`, in ns.
+//! It is started with `PEER DIR SESSION HOLD_US THINK_MAX_US START_NS UNTIL SEED OUT`. Times are of `CLOCK_MONOTONIC`, in ns.
 //!
 //! | UNTIL | What it does |
 //! |---|---|
-//! | a time | until then: think, and hold the lock for HOLD_US |
+//! | a time | until then: think, and hold the lock for `HOLD_US` |
 //! | `xN` | after N / 10 operations that are not counted: N, at once one after the other |
 //!
-//! It thinks asleep, for a random time up to THINK_MAX_US. It holds awake, looking at the clock: a sleep of 1 ms ends some 60 µs
+//! It thinks asleep, for a random time up to `THINK_MAX_US`. It holds awake, looking at the clock: a sleep of 1 ms ends some 60 µs
 //! late, on an idle processor, and so would hide the hand-over that is measured.
 //!
-//! OUT is little-endian `u64`: when it was ready, its processor time (ns) and its allocations from START to UNTIL (all ones where
+//! OUT is little-endian `u64`: when it was ready, its processor time (ns) and its allocations from start to end (all ones where
 //! they are not counted), then for each operation when it asked, acquired, began to release, and had released. With `xN` the
-//! two in the middle are 0, since each look at the clock costs some 50 ns.
+//! two in the middle are 0, since each look at the clock costs some 50 ns. Counting allocations costs those peers that allocate some
+//! 20 ns each time.
 
 use crate::peers;
 use nix::time::{ClockId, clock_gettime};

@@ -76,7 +76,7 @@ fn add(report: &mut Report, place: &Place, subject: &str, what: &str, mut sample
     for percent in [50, 99] {
         let value = micros(percentile(&mut samples, percent));
         let all: Vec<_> = samples.iter().copied().map(micros).collect();
-        let what = format!("{what} p{percent}");
+        let what = format!("{what}: p{percent}");
         let figure = Figure::of(SECTION, &place.file_system, subject, &what, Unit::Microseconds, &all);
         report.figures.push(Figure { value, ..figure });
     }

@@ -52,12 +52,6 @@ pub(crate) fn run(run: &Run, report: &mut Report) {
             }
         }
     }
-    report.figures.sort_by_key(|figure| (figure.section == SECTION).then(|| order(figure)));
-}
-
-/// By place and by what was measured; the subjects stay as they are.
-fn order(figure: &Figure) -> (String, String) {
-    (figure.file_system.clone(), figure.what.clone())
 }
 
 #[derive(Default)]
