@@ -44,6 +44,9 @@ impl Case {
 pub(crate) fn run(run: &Run, report: &mut Report) {
     for (nth, place) in run.places.iter().enumerate() {
         for case in CASES {
+            if run.quick && nth > 0 && case != USUAL && case != HARDEST {
+                continue;
+            }
             // What interpreters and polls cost differs little between file systems.
             let with_peers = nth == 0 && (case == USUAL || case == HARDEST);
             let mut subjects = Vec::new();
@@ -65,7 +68,7 @@ fn measure(run: &Run, place: &Place, case: Case, subjects: &[&'static Subject], 
     let dirs: Vec<_> = subjects.iter().map(|_| place.fresh("contended")).collect();
     let mut turns: Vec<Vec<Together>> = subjects.iter().map(|_| Vec::new()).collect();
     let goal = case == USUAL || case == HARDEST;
-    let (rounds, length) = run.either((if goal { 5 } else { 3 }, 700), (if goal { 3 } else { 1 }, 300));
+    let (rounds, length) = run.either((if goal { 5 } else { 3 }, 700), (if goal { 3 } else { 1 }, 200));
     let Case { processes, hold_us, think_max_us } = case;
     for round in 0..rounds {
         for nth in 0..subjects.len() {
@@ -76,7 +79,7 @@ fn measure(run: &Run, place: &Place, case: Case, subjects: &[&'static Subject], 
             if subject.waits != Waits::Queue && round > 0 {
                 continue;
             }
-            let length = if subject.waits == Waits::Queue { length } else { run.either(2_000, 1_000) };
+            let length = if subject.waits == Waits::Queue { length } else { run.either(2_000, 500) };
             if !of_all && run.quick && round > 0 {
                 continue;
             }

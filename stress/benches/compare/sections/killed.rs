@@ -28,7 +28,7 @@ pub(crate) fn run(run: &Run, report: &mut Report) {
         for (what, held) in HELD {
             let mut samples: [Vec<u64>; FAST.len()] = Default::default();
             let dirs = FAST.map(|_| place.fresh("killed"));
-            for kill in 0..run.either(100, 20) {
+            for kill in 0..run.either(100, 10) {
                 for ((name, dir), samples) in FAST.iter().zip(&dirs).zip(&mut samples) {
                     match takeover(run, Subject::of(name), dir.path(), kill, held) {
                         Ok(took) => samples.push(took),
