@@ -3,6 +3,7 @@
 use crate::peers::{SUBJECTS, Subject, Tells};
 use crate::report::{Figure, Report, shown};
 use crate::sections::contended::{HARDEST, USUAL};
+use crate::sections::killed;
 use serde::Serialize;
 
 const OURS: &str = "session-lock";
@@ -140,7 +141,7 @@ impl Figures<'_> {
     }
 
     fn killed(&self) -> Vec<Goal> {
-        let goals = ["owner killed at once", "owner killed after 100 ms"].map(|case| {
+        let goals = killed::CASES.map(|killed::Case { name: case, .. }| {
             let [p50, p99] = ["p50", "p99"].map(|percentile| format!("{case}: {percentile}"));
             let ms = self.value("killed", OURS, &p99).map(|us| us / 1e3);
             [

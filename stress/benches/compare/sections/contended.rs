@@ -68,7 +68,7 @@ fn measure(run: &Run, place: &Place, case: Case, subjects: &[&'static Subject], 
     let dirs: Vec<_> = subjects.iter().map(|_| place.fresh("contended")).collect();
     let mut turns: Vec<Vec<Together>> = subjects.iter().map(|_| Vec::new()).collect();
     let goal = case == USUAL || case == HARDEST;
-    let (rounds, length) = run.either((if goal { 5 } else { 3 }, 700), (if goal { 3 } else { 1 }, 200));
+    let (rounds, length) = run.either((if goal { 4 } else { 2 }, 600), (if goal { 3 } else { 1 }, 200));
     let Case { processes, hold_us, think_max_us } = case;
     for round in 0..rounds {
         for nth in 0..subjects.len() {

@@ -13,11 +13,22 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
 const SECTION: &str = "killed";
-/// Long enough for the waiter to be asleep.
-const SETTLE: Duration = Duration::from_millis(10);
-/// How long the owner had held: a hold that has lasted is watched, for example.
-const HELD: [(&str, Duration); 2] =
-    [("owner killed at once", Duration::ZERO), ("owner killed after 100 ms", Duration::from_millis(100))];
+/// How long the owner had held, how long the next one had waited, and how often in a full run: a hold that has lasted is watched, and a
+/// wait that has lasted is written down, so that each costs something at another time.
+pub(crate) const CASES: [Case; 3] = [
+    Case { name: "owner killed at once", held_ms: 0, waited_ms: 10, kills: 100 },
+    Case { name: "owner killed after 100 ms", held_ms: 100, waited_ms: 10, kills: 40 },
+    Case { name: "owner killed, next waits for 50 ms", held_ms: 0, waited_ms: 50, kills: 100 },
+];
+
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    held_ms: u64,
+    waited_ms: u64,
+    kills: usize,
+}
+
 const FAST: [&str; 3] = ["session-lock", "OFD lock", "floor"];
 /// How often, and how long a wait may be.
 const SLOW: [(&str, usize); 2] = [("SoftFileLock", 10), ("proper-lockfile", 1)];
@@ -25,19 +36,19 @@ const BOUND_MS: u16 = 25_000;
 
 pub(crate) fn run(run: &Run, report: &mut Report) {
     for place in &run.places {
-        for (what, held) in HELD {
+        for case in CASES {
             let mut samples: [Vec<u64>; FAST.len()] = Default::default();
             let dirs = FAST.map(|_| place.fresh("killed"));
-            for kill in 0..run.either(100, 10) {
+            for kill in 0..run.either(case.kills, 10) {
                 for ((name, dir), samples) in FAST.iter().zip(&dirs).zip(&mut samples) {
-                    match takeover(run, Subject::of(name), dir.path(), kill, held) {
+                    match takeover(run, Subject::of(name), dir.path(), kill, case) {
                         Ok(took) => samples.push(took),
                         Err(why) => missing(report, name, place, why),
                     }
                 }
             }
             for (name, samples) in FAST.iter().zip(samples) {
-                add(report, place, name, what, samples);
+                add(report, place, name, case.name, samples);
             }
         }
     }
@@ -54,12 +65,12 @@ pub(crate) fn run(run: &Run, report: &mut Report) {
         }
         let (dir, mut samples) = (place.fresh("killed"), Vec::new());
         for kill in 0..kills {
-            match takeover(run, subject, dir.path(), kill, HELD[0].1) {
+            match takeover(run, subject, dir.path(), kill, CASES[0]) {
                 Ok(took) => samples.push(took),
                 Err(why) => missing(report, name, place, why),
             }
         }
-        add(report, place, name, HELD[0].0, samples);
+        add(report, place, name, CASES[0].name, samples);
     }
 }
 
@@ -83,14 +94,14 @@ fn add(report: &mut Report, place: &Place, subject: &str, what: &str, mut sample
 }
 
 /// Nanoseconds. Each has a session of its own, so that a claim that the last one left costs nothing.
-fn takeover(run: &Run, subject: &Subject, dir: &Path, kill: usize, held: Duration) -> Result<u64, String> {
+fn takeover(run: &Run, subject: &Subject, dir: &Path, kill: usize, case: Case) -> Result<u64, String> {
     let mut holder = Process::start(run, subject, dir, kill);
     holder.line("asking")?;
     holder.line("")?;
-    std::thread::sleep(held);
+    std::thread::sleep(Duration::from_millis(case.held_ms));
     let mut waiter = Process::start(run, subject, dir, kill);
     waiter.line("asking")?;
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(Duration::from_millis(case.waited_ms));
     if waiter.has_said_something(0) {
         return Err("two owners".into());
     }

@@ -2,7 +2,7 @@
 
 mod commands;
 pub(crate) mod contended;
-mod killed;
+pub(crate) mod killed;
 mod uncontended;
 
 use crate::report::Report;
