@@ -65,7 +65,8 @@ const fn flock(name: &'static str, language: Language, waits: Waits) -> Subject 
     Subject { name, language, waits, stampede: true, namespaces: true, tells: Tells::Nobody, why: FLOCK }
 }
 
-/// This lock and the floor first. What each does about dead owners is read from its source.
+/// This lock and the floor first. What each does about dead owners is from its source or its documentation; none was put to the test,
+/// and where neither is clear the peer is believed.
 pub(crate) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "session-lock",
@@ -122,10 +123,10 @@ pub(crate) const SUBJECTS: &[Subject] = &[
         name: "SoftFileLock",
         language: Language::Python,
         waits: Waits::Polls("50 ms, its default"),
-        stampede: false,
+        stampede: true,
         namespaces: false,
         tells: Tells::Holder,
-        why: "O_EXCL with pid and host: a dead pid's file is removed by path, and pids collide between namespaces",
+        why: "O_EXCL with pid, host and start time; a pid of another PID namespace under the same host name looks dead",
     },
     flock("portalocker", Language::Python, Waits::Polls("250 ms, its default")),
     Subject {
