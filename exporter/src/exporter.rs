@@ -37,13 +37,16 @@ pub(crate) struct Shared {
     pub(crate) first_look: AtomicBool,
 }
 
+/// JSON that a source has written, or why it could not.
+pub(crate) type Written = Result<Box<RawValue>, String>;
+
 /// A source with its name among the others, and the calls to it that are under way.
 pub(crate) struct Looked {
     pub(crate) name: String,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) gather: Flight<Gathered>,
-    pub(crate) locks: Flight<Result<Box<RawValue>, String>>,
-    pub(crate) contention: Flight<Result<Box<RawValue>, String>>,
+    pub(crate) locks: Flight<Written>,
+    pub(crate) contention: Flight<Written>,
     pub(crate) surveys: Surveys,
     /// Whether it was tried once: it answered, or the time for it was over.
     pub(crate) tried: AtomicBool,

@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use futures_util::future::join_all;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::exporter::{Exporter, Looked};
+use crate::exporter::{Exporter, Looked, Written};
 use crate::flight::Flight;
 use crate::negotiate;
 use crate::source::Source;
@@ -32,8 +32,8 @@ async fn answer(
     exporter: &Exporter,
     headers: &HeaderMap,
     field: &str,
-    flight: fn(&Looked) -> &Flight<Result<Box<RawValue>, String>>,
-    ask: fn(&dyn Source, Instant) -> Result<Box<RawValue>, String>,
+    flight: fn(&Looked) -> &Flight<Written>,
+    ask: fn(&dyn Source, Instant) -> Written,
 ) -> impl IntoResponse + use<> {
     let deadline = Instant::now() + negotiate::budget(headers);
     let answers = join_all(exporter.shared.directories.iter().map(|directory| async move {

@@ -70,8 +70,8 @@ fn the_json_is_the_exporters() {
     let _guard = sessions.hold("held\u{1b}[31m", "run 17");
     sessions.write("dead.lock", r#"{"pid":4194303}"#);
     let mut found = json(&sessions.output(&["ls", "--json"]));
-    let mut theirs =
-        Directory::new("d", sessions.path()).locks(Instant::now() + Duration::from_mins(1)).expect("readable");
+    let theirs = Directory::new("d", sessions.path()).locks(Instant::now() + Duration::from_mins(1)).expect("readable");
+    let mut theirs: serde_json::Value = serde_json::from_str(theirs.get()).expect("JSON");
     for locks in [&mut found, &mut theirs] {
         let held = &mut locks[1];
         assert!(held["heldSeconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{held}");

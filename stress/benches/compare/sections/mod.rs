@@ -2,8 +2,17 @@
 
 mod commands;
 pub(crate) mod contended;
+mod cost;
+mod held;
 pub(crate) mod killed;
+mod member;
+mod observed;
+mod scrape;
+mod sweep;
+mod tasks;
+mod throughput;
 mod uncontended;
+mod waiters;
 
 use crate::report::Report;
 use crate::run::Run;
@@ -19,6 +28,25 @@ pub(crate) const SECTIONS: &[(&str, Section)] = &[
     ("commands", commands::run),
     ("contended", contended::run),
     ("killed", killed::run),
+    ("held", held::run),
+    ("waiters", waiters::run),
+    ("tasks", tasks::run),
+    ("sweep", sweep::run),
+    ("scrape", scrape::run),
+    ("observed", observed::run),
+    ("throughput", throughput::run),
 ];
 
-pub(crate) const ROLES: &[(&str, Role)] = &[("worker", worker::run), ("owner", worker::own)];
+pub(crate) const ROLES: &[(&str, Role)] = &[
+    ("worker", worker::run),
+    ("owner", worker::own),
+    ("alone", tasks::alone),
+    ("bare", throughput::bare),
+    ("hold", held::hold),
+    ("hold-ranges", held::hold_ranges),
+    ("in-turns", tasks::in_turns),
+    ("observed", observed::acquire),
+    ("sweep", sweep::sweeper),
+    ("tasks", tasks::tasks),
+    ("wait", waiters::wait),
+];
