@@ -91,6 +91,7 @@ impl Ground {
         let names: Vec<String> = gathered.families.iter().map(session_lock_exporter::family::Family::name).collect();
         assert!(names.iter().any(|name| name == "session_lock_slots"), "damage is told: {names:?}");
         let json = directory.contention(Instant::now()).expect("the counters can be read");
+        let json: serde_json::Value = serde_json::from_str(json.get()).expect("JSON");
         let len = |list: &str| json[list].as_array().map(Vec::len);
         assert_eq!((len("past"), len("waiting")), (Some(found.contentions.len()), Some(found.waits.len())));
     }
