@@ -116,7 +116,11 @@ impl Recorder {
             | Event::HoldExceeded { .. }
             | Event::NotCounted { .. } => state.later(),
         };
-        let later = state.dirty || state.unwritten_exemplars > 0 || !state.waits.is_empty() || state.told_waits > 0;
+        let later = state.dirty
+            || state.unwritten_exemplars > 0
+            || !state.ended_waits.is_empty()
+            || !state.waits.is_empty()
+            || state.told_waits > 0;
         drop(state);
         let flush_later =
             later && !self.flush_is_due.load(Ordering::Acquire) && !self.flush_is_due.swap(true, Ordering::AcqRel);
@@ -138,6 +142,7 @@ impl Recorder {
         }
         // One clock for both: a wait that is too young to be told has to be told by the next flush.
         let now = sys::clock::now();
+        state.write_ended_waits(directory);
         state.tell_waits(directory, now);
         state.write_exemplars(directory);
         let again = state.waits.values().any(|(since, _)| now.saturating_duration_since(*since) < LATER);
@@ -174,13 +179,6 @@ impl State {
                 if let Some(left) = self.left.take() {
                     left.erase(limit);
                 }
-                for ended in self.ended_waits.drain(..) {
-                    if let Some(record) = ended.encode() {
-                        // Best effort: it is counted in any case.
-                        slot.write_record(CONTENTIONS, self.next_contention % CONTENTIONS.pages, &record, limit).ok();
-                        self.next_contention += 1;
-                    }
-                }
                 self.dirty = false;
                 self.failure_is_said = false;
                 None
@@ -210,8 +208,7 @@ impl State {
         (!std::mem::replace(&mut self.failure_is_said, true)).then_some(errno)
     }
 
-    /// Remembers the wait, if the request was contended. It is written with the totals, and not while somebody waits for this
-    /// acquire.
+    /// Remembers the wait, if the request was contended. Whoever waits for this acquire does not wait for its record too.
     fn end_wait(&mut self, request: &Request, waited: Duration) {
         let Some((_, mut contention)) = self.waits.remove(&request.number) else { return };
         if waited < WORTH_TELLING {
@@ -221,6 +218,16 @@ impl State {
         self.ended_waits.push_back(contention);
         if self.ended_waits.len() as u64 > CONTENTIONS.pages {
             self.ended_waits.pop_front();
+        }
+    }
+
+    fn write_ended_waits(&mut self, directory: &Directory) {
+        let (false, Some(slot)) = (self.ended_waits.is_empty(), &self.slot) else { return };
+        let limit = limit(directory);
+        for record in self.ended_waits.drain(..).filter_map(|ended| ended.encode()) {
+            // Best effort: it is counted in any case.
+            slot.write_record(CONTENTIONS, self.next_contention % CONTENTIONS.pages, &record, limit).ok();
+            self.next_contention += 1;
         }
     }
 
