@@ -22,7 +22,7 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(1);
 /// whatever path they were opened by.
 ///
 /// A hold costs one descriptor and less than 4 KiB of memory, and no thread; `tests/many.rs` holds 10,000 at once. Besides, a
-/// process has at most 64 arbiters open for a directory, and for all directories one inotify instance and one thread that
+/// process has at most 256 arbiters open for a directory, and for all directories one inotify instance and one thread that
 /// looks after holds. A session that is contended in this process has a thread that waits for it.
 ///
 /// After a fork the child has to open the directory again; the inherited handle says [`LockError::Forked`].

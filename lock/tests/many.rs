@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use support::{Recorder, wait_until};
 
 const HOLDS: usize = 10_000;
-/// Beside one per hold: at most 64 arbiters, the directory, inotify, and some for the test itself.
-const OTHER_DESCRIPTORS: usize = 64 + 36;
+/// Beside one per hold: at most 256 arbiters, the directory, inotify, and some for the test itself.
+const OTHER_DESCRIPTORS: usize = 256 + 36;
 const BYTES_PER_HOLD: usize = 4096;
 
 const NAME: &str = "ten_thousand_holds_cost_a_descriptor_and_some_memory_each";

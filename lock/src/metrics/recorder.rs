@@ -93,7 +93,12 @@ impl Recorder {
                     holder: holder.as_ref().and_then(|holder| holder.payload.clone()),
                 };
                 state.waits.insert(request.number, (sys::clock::now(), contention));
-                state.later()
+                if state.slot.is_none() {
+                    // Taken by the flush, it would keep an acquire waiting whose turn has come.
+                    state.write(&request.directory, limit(&request.directory))
+                } else {
+                    state.later()
+                }
             }
             Event::Acquired { waited, .. } => {
                 state.end_wait(request, *waited);

@@ -20,7 +20,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A directory in memory, if there is one: making 64 arbiters syncs as often.
+/// A directory in memory, if there is one: making 256 arbiters syncs as often.
 fn many() -> (TempDir, LockDir, LockDir) {
     let memory = Path::new("/dev/shm");
     let dir = tempdir_in(memory).or_else(|_| tempdir()).expect("a temporary directory");

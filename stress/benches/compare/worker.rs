@@ -11,20 +11,14 @@
 //! It thinks asleep, for a random time up to `THINK_MAX_US`. It holds awake, looking at the clock: a sleep of 1 ms ends some 60 µs
 //! late, on an idle processor, and so would hide the hand-over that is measured.
 //!
-//! OUT is little-endian `u64`: when it was ready, its processor time (ns) and its allocations from start to end (all ones where
-//! they are not counted), then for each operation when it asked, acquired, began to release, and had released. With `xN` the
-//! two in the middle are 0, since each look at the clock costs some 50 ns. Counting allocations costs those peers that allocate some
-//! 20 ns each time.
+//! OUT is little-endian `u64`: when it was ready, its processor time (ns) from start to end, its allocations in as many operations
+//! as are timed (all ones where they are not counted), then for each operation when it asked, acquired, began to release, and had released. With `xN` the
+//! two in the middle are 0, since each look at the clock costs some 50 ns, and allocations are counted before, since that costs as well.
 
 use crate::peers;
 use nix::time::{ClockId, clock_gettime};
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
-use std::alloc::System;
 use std::path::Path;
 use std::time::Duration;
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// When an operation asked, acquired, began to release, and had released.
 pub(crate) type Stamps = [u64; 4];
@@ -51,51 +45,50 @@ pub(crate) fn run(arguments: &[String]) {
     let mut stamps: Vec<Stamps> = Vec::with_capacity(1 << 18);
     let ready = now();
     std::thread::sleep(Duration::from_nanos(start.saturating_sub(ready)));
-    let [cpu, allocations];
+    let (allocations, began);
     if let Some(count) = until.strip_prefix('x') {
         let count = number(count);
-        for _ in 0..count / 10 {
-            peer.hold(&mut || ());
-        }
-        let before = used();
-        for _ in 0..count {
-            let asked = now();
-            peer.hold(&mut || ());
-            stamps.push([asked, 0, 0, now()]);
-        }
-        [cpu, allocations] = since(before);
+        let mut some = || (0..count / 10).for_each(|_| peer.hold(&mut || ()));
+        some();
+        allocations = allocation_counter::measure(&mut some).count_total * 10;
+        began = processor_time();
+        allocation_counter::opt_out(|| {
+            for _ in 0..count {
+                let asked = now();
+                peer.hold(&mut || ());
+                stamps.push([asked, 0, 0, now()]);
+            }
+        });
     } else {
         let until = number(until);
-        let before = used();
-        while now() < until {
-            if think_max > 0 {
-                std::thread::sleep(Duration::from_nanos(random.u64(0..=think_max)));
-            }
-            let asked = now();
-            let (mut acquired, mut releasing) = (0, 0);
-            peer.hold(&mut || {
-                acquired = now();
-                releasing = acquired;
-                while releasing < acquired + hold {
-                    releasing = now();
+        allocations = u64::MAX;
+        began = processor_time();
+        allocation_counter::opt_out(|| {
+            while now() < until {
+                if think_max > 0 {
+                    std::thread::sleep(Duration::from_nanos(random.u64(0..=think_max)));
                 }
-            });
-            stamps.push([asked, acquired, releasing, now()]);
-        }
-        [cpu, allocations] = since(before);
+                let asked = now();
+                let (mut acquired, mut releasing) = (0, 0);
+                peer.hold(&mut || {
+                    acquired = now();
+                    releasing = acquired;
+                    while releasing < acquired + hold {
+                        releasing = now();
+                    }
+                });
+                stamps.push([asked, acquired, releasing, now()]);
+            }
+        });
     }
+    let cpu = processor_time() - began;
     let words = [ready, cpu, allocations].into_iter().chain(stamps.into_iter().flatten());
     std::fs::write(out, words.flat_map(u64::to_le_bytes).collect::<Vec<_>>()).expect("written");
 }
 
-/// Processor time of this process and its allocations so far.
-fn used() -> [u64; 2] {
-    [nanoseconds(ClockId::CLOCK_PROCESS_CPUTIME_ID), ALLOCATOR.stats().allocations as u64]
-}
-
-fn since(before: [u64; 2]) -> [u64; 2] {
-    let after = used();
-    [after[0] - before[0], after[1] - before[1]]
+/// Of this process, in nanoseconds.
+fn processor_time() -> u64 {
+    nanoseconds(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// The role of one who asks, acquires, says when, and holds until it is killed, or for a minute.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const SECTION: &str = "held";
 const WHAT: &str = "acquire + release p50, other locks held";
 const COUNTS: [u64; 4] = [0, 10, 1_000, 10_000];
-/// A hold takes a descriptor, and so does each of 64 arbiters.
+/// A hold takes a descriptor, and so does each of 256 arbiters.
 const PER_HOLDER: u64 = 2_500;
 /// The locks that are measured lie on several arbiters.
 const MEASURED: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];

@@ -14,7 +14,7 @@ use std::time::Instant;
 const SECTION: &str = "sweep";
 /// Of a process that never was.
 const FOREIGN: &str = r#"{"pid":4194303,"createdAt":"2026-01-01T00:00:00.000Z","starttime":1}"#;
-/// A hold takes a descriptor, and so does each of 64 arbiters.
+/// A hold takes a descriptor, and so does each of 256 arbiters.
 const PER_HOLDER: u64 = 2_500;
 
 #[derive(Clone, Copy)]

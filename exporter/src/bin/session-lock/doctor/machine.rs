@@ -9,8 +9,8 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{Finding, Severity};
 
-/// Descriptors of an ordinary program that locks: 64 arbiters, a few of its own, and some sessions.
-const ENOUGH_DESCRIPTORS: u64 = 128;
+/// Descriptors of an ordinary program that locks: 256 arbiters, a few of its own, and some sessions.
+const ENOUGH_DESCRIPTORS: u64 = 320;
 /// Descriptors without which an acquire may fail: those of the standard streams, of this crate and of an acquire.
 const FEW_DESCRIPTORS: u64 = 24;
 /// The longest claim, which an arbiter is shorter than for its first thousands of holds.
@@ -55,7 +55,7 @@ fn descriptors() -> Option<Finding> {
         _ => return None,
     };
     let what = format!(
-        "a process may have {limit} files open: locks of one directory take up to 64, and one for each that is held",
+        "a process may have {limit} files open: locks of one directory take up to 256, and one for each that is held",
     );
     Some(Finding::new(severity, what, "raise the limit (ulimit -n, LimitNOFILE=)"))
 }
