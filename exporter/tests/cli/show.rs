@@ -19,7 +19,9 @@ fn a_held_lock_has_claim_evidence_and_those_who_wait() {
     assert_eq!(value["state"], "held");
     assert_eq!(value["holder"]["pid"], std::process::id());
     assert_eq!(value["holder"]["token"], guard.token());
-    assert_eq!((&value["evidence"]["process"], &value["evidence"]["parked"]), (&"present".into(), &1.into()));
+    assert_eq!(value["evidence"]["process"], "present");
+    // The kernel's list may say it twice while others come and go.
+    assert!(value["evidence"]["parked"].as_u64().is_some_and(|parked| parked >= 1), "{value}");
     let waiter = &value["contention"]["waiting"][0];
     assert_eq!(waiter["waiter"]["pid"], waiting.pid().as_raw_nonzero().get());
     assert_eq!(waiter["waiter"]["label"], "next");

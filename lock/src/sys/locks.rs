@@ -1,7 +1,7 @@
 //! The kernel's queues for locks: `proc_locks(5)`.
 //!
 //! A line of somebody who waits has `->` as its second field, and OFD locks show in every PID namespace. The kernel writes
-//! the file in pieces, so a line may be missed while others come and go: a count of them is for people.
+//! the file in pieces, so a line may be missed, or said twice, while others come and go: a count of them is for people.
 
 /// A request that waits for an OFD lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -212,7 +212,7 @@ fn descriptors_that_run_out_make_a_batch_as_well() {
     leave_older(path, 0..120);
     let sweeping = in_child(|| {
         let limit = getrlimit(Resource::Nofile);
-        let few = Rlimit { current: Some(210), ..limit };
+        let few = Rlimit { current: Some(242), ..limit };
         if setrlimit(Resource::Nofile, few).is_err() {
             return 1;
         }

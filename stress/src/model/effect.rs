@@ -98,7 +98,7 @@ impl World {
 
     /// While healing, the claim that was open before is closed.
     fn publish_claim(&mut self, who: usize, scenario: &Scenario) -> Completion {
-        let claim = self.complete_claim(who, scenario);
+        let Some(claim) = self.complete_claim(who, scenario) else { return Completion::Exists };
         self.kernel.write(claim.slot, Content::BackedBy(self.processes[who].arbiter));
         if self.kernel.path.is_some() {
             self.put_back(who, claim);
@@ -114,15 +114,18 @@ impl World {
         Completion::Done
     }
 
-    /// The spare, or a new file, which becomes the spare if there is none. A spare whose own name is gone has no name left
-    /// and can get none any more, so it is closed.
-    fn complete_claim(&mut self, who: usize, scenario: &Scenario) -> OpenClaim {
+    /// The spare, or a new file, which becomes the spare if there is none; none is made while there is a claim. A spare whose own
+    /// name is gone has no name left and can get none any more, so it is closed.
+    fn complete_claim(&mut self, who: usize, scenario: &Scenario) -> Option<OpenClaim> {
         let home = self.home(who);
         if let Some(spare) = self.shared[home].spare.take() {
             if self.kernel.kept.contains(spare.slot) {
-                return spare;
+                return Some(spare);
             }
             self.reap(scenario);
+        }
+        if self.kernel.path.is_some() {
+            return None;
         }
         let slot = self.kernel.create_unnamed(Content::Empty);
         let mut claims = self.siblings(who).filter_map(|task| self.processes[task].claim);
@@ -131,7 +134,13 @@ impl World {
         if spare == Spare::Intact {
             self.kernel.kept.insert(slot);
         }
-        OpenClaim { slot, locked: !scenario.lacks(Ablation::PublishLock), seen_at_path: false, taken: false, spare }
+        Some(OpenClaim {
+            slot,
+            locked: !scenario.lacks(Ablation::PublishLock),
+            seen_at_path: false,
+            taken: false,
+            spare,
+        })
     }
 
     /// Closes a claim, or keeps it if it is the spare and was at the path. That its own name is gone shows when it is needed.

@@ -217,7 +217,8 @@ impl Simulated {
         let before = self.files();
         let is_kept = |spare: &OpenClaim| self.world.kernel.kept.contains(spare.slot);
         let in_use = process.claim.is_some_and(|claim| claim.spare != Spare::No);
-        if self.scenario.spares && !in_use && !spare.as_ref().is_some_and(is_kept) {
+        let is_made = self.scenario.spares && !in_use && self.world.kernel.path.is_none();
+        if is_made && !spare.as_ref().is_some_and(is_kept) {
             self.sweep();
         }
         self.reborn = before.minus(self.files());
