@@ -7,16 +7,17 @@ use crate::sections::killed;
 use serde::Serialize;
 
 const OURS: &str = "session-lock";
-const FLOOR: &str = "floor";
+pub(crate) const FLOOR: &str = "floor";
 const OFD: &str = "OFD lock";
+pub(crate) const NONE_QUALIFIES: &str = "no peer survives a stampede and two PID namespaces and tells who holds";
 
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Goal {
-    file_system: String,
-    what: String,
+    pub(crate) file_system: String,
+    pub(crate) what: String,
     limit: Limit,
     value: Option<f64>,
-    outcome: Outcome,
+    pub(crate) outcome: Outcome,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -30,7 +31,7 @@ enum Limit {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+pub(crate) enum Outcome {
     Reached,
     Missed,
     NotMeasured,
@@ -47,6 +48,23 @@ impl Goal {
             _ => Outcome::Missed,
         };
         Self { file_system: file_system.to_owned(), what: what.into(), limit, value, outcome }
+    }
+
+    /// Otherwise it is only told.
+    pub(crate) fn has_limit(&self) -> bool {
+        !matches!(self.limit, Limit::None)
+    }
+
+    pub(crate) fn limit(&self) -> String {
+        match self.limit {
+            Limit::AtMost(most) => format!("<= {}", shown(most)),
+            Limit::AtLeast(least) => format!(">= {}", shown(least)),
+            Limit::None => "-".into(),
+        }
+    }
+
+    pub(crate) fn value(&self) -> String {
+        self.value.map_or_else(|| "-".into(), shown)
     }
 }
 
@@ -218,23 +236,18 @@ pub(crate) fn print(goals: &[Goal]) {
     }
     println!("\ngoals");
     for outcome in [Outcome::Missed, Outcome::Reached, Outcome::NoLimit, Outcome::NotMeasured] {
-        for Goal { file_system, what, limit, value, .. } in goals.iter().filter(|goal| goal.outcome == outcome) {
-            let limit = match limit {
-                Limit::AtMost(most) => format!("<= {}", shown(*most)),
-                Limit::AtLeast(least) => format!(">= {}", shown(*least)),
-                Limit::None => "-".into(),
-            };
-            let value = value.map_or_else(|| "-".into(), shown);
-            println!("    {:12} {value:>9} {limit:>10}   {file_system}: {what}", outcome.name());
+        for goal in goals.iter().filter(|goal| goal.outcome == outcome) {
+            let Goal { file_system, what, .. } = goal;
+            println!("    {:12} {:>9} {:>10}   {file_system}: {what}", outcome.name(), goal.value(), goal.limit());
         }
     }
     if !SUBJECTS.iter().any(Subject::qualifies) {
-        println!("    no peer survives a stampede and two PID namespaces and tells who holds");
+        println!("    {NONE_QUALIFIES}");
     }
 }
 
 impl Outcome {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Reached => "reached",
             Self::Missed => "missed",

@@ -1,11 +1,15 @@
 //! What was measured: figures, and what could not be measured and why.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A name, because a reference here would have serde borrow it from what it reads.
+type SectionName = &'static str;
 
 /// One figure: what a subject took or did, in rounds that were interleaved with those of the other subjects.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figure {
-    pub(crate) section: &'static str,
+    #[serde(deserialize_with = "section_name")]
+    pub(crate) section: SectionName,
     /// `ext4`, `tmpfs`, or `-` where it does not matter.
     pub(crate) file_system: String,
     /// `session-lock`, `floor`, or a peer.
@@ -23,7 +27,7 @@ pub(crate) struct Figure {
 }
 
 /// In what a figure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
     Microseconds,
@@ -35,16 +39,17 @@ pub(crate) enum Unit {
 }
 
 /// Something that is named in the report instead of being left out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Missing {
-    pub(crate) section: &'static str,
+    #[serde(deserialize_with = "section_name")]
+    pub(crate) section: SectionName,
     pub(crate) subject: String,
     /// Why, and what to do to have it measured.
     pub(crate) why: String,
 }
 
 /// All that a run has measured so far.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) figures: Vec<Figure>,
     pub(crate) missing: Vec<Missing>,
@@ -81,21 +86,34 @@ impl Report {
     #[expect(clippy::print_stdout, reason = "a benchmark prints its result")]
     pub(crate) fn print(&self, section: &str) {
         println!("{section}");
-        let figures: Vec<_> = self.figures.iter().filter(|figure| figure.section == section).collect();
-        let mut tables = Vec::new();
-        for figure in &figures {
-            if !tables.contains(&figure.table()) {
-                tables.push(figure.table());
-            }
+        for table in self.tables(section) {
+            print!("{}", table.text());
         }
-        for table in tables {
-            let of_table: Vec<_> = figures.iter().copied().filter(|figure| figure.table() == table).collect();
-            print!("{}", shown_table(&table, &of_table));
-        }
-        for missing in self.missing.iter().filter(|missing| missing.section == section) {
+        for missing in self.missing_of(section) {
             println!("  missing: {}: {}", missing.subject, missing.why);
         }
     }
+
+    pub(crate) fn tables(&self, section: &str) -> Vec<Table<'_>> {
+        let mut tables: Vec<Table<'_>> = Vec::new();
+        for figure in self.figures.iter().filter(|figure| figure.section == section) {
+            let (file_system, case) = figure.table();
+            match tables.iter_mut().find(|table| (table.file_system, table.case) == (file_system, case)) {
+                Some(table) => table.figures.push(figure),
+                None => tables.push(Table { file_system, case, figures: vec![figure] }),
+            }
+        }
+        tables
+    }
+
+    pub(crate) fn missing_of(&self, section: &str) -> impl Iterator<Item = &Missing> {
+        self.missing.iter().filter(move |missing| missing.section == section)
+    }
+}
+
+/// A figure that is read keeps it to the end.
+fn section_name<'de, D: Deserializer<'de>>(name: D) -> Result<SectionName, D::Error> {
+    String::deserialize(name).map(|name| &*name.leak())
 }
 
 impl Figure {
@@ -104,7 +122,7 @@ impl Figure {
         (&self.file_system, self.what.split_once(": ").map_or("", |(case, _)| case))
     }
 
-    fn column(&self) -> String {
+    pub(crate) fn column(&self) -> String {
         let what = self.what.split_once(": ").map_or(&*self.what, |(_, what)| what);
         let unit = match self.unit {
             Unit::Count | Unit::Ratio | Unit::PerSecond => String::new(),
@@ -113,55 +131,82 @@ impl Figure {
         format!("{what}{unit}")
     }
 
-    fn row(&self) -> String {
+    pub(crate) fn row(&self) -> String {
         self.at.map_or_else(|| self.subject.clone(), |at| format!("{}, {at}", self.subject))
     }
 
-    /// The median, and by how much rounds differ from it.
+    /// The median, and by how much rounds differ from it; or from where to where they reach, if that is further than the median is
+    /// from 0.
     fn cell(&self) -> String {
-        let spread = 50.0 * (self.greatest - self.least) / self.value;
-        if self.rounds < 2 || !spread.is_finite() {
-            shown(self.value)
+        let Self { value, least, greatest, rounds, .. } = self;
+        let spread = 50.0 * (greatest - least) / value;
+        if *rounds < 2 || greatest <= least {
+            shown(*value)
+        } else if (0.0..=100.0).contains(&spread) {
+            format!("{} ±{spread:.0}%", shown(*value))
         } else {
-            format!("{} ±{spread:.0}%", shown(self.value))
+            format!("{} ({} to {})", shown(*value), shown(*least), shown(*greatest))
         }
     }
 }
 
 /// A row for each subject, a column for each thing that was measured.
-fn shown_table((file_system, case): &(&str, &str), figures: &[&Figure]) -> String {
-    let (mut rows, mut columns) = (Vec::new(), Vec::new());
-    for figure in figures {
-        if !rows.contains(&figure.row()) {
-            rows.push(figure.row());
-        }
-        if !columns.contains(&figure.column()) {
-            columns.push(figure.column());
+pub(crate) struct Table<'a> {
+    pub(crate) file_system: &'a str,
+    pub(crate) case: &'a str,
+    pub(crate) figures: Vec<&'a Figure>,
+}
+
+impl Table<'_> {
+    pub(crate) fn title(&self) -> String {
+        let Self { file_system, case, .. } = self;
+        if case.is_empty() { (*file_system).to_owned() } else { format!("{file_system}, {case}") }
+    }
+
+    pub(crate) fn rows(&self) -> Vec<String> {
+        once_each(self.figures.iter().map(|figure| figure.row()))
+    }
+
+    pub(crate) fn columns(&self) -> Vec<String> {
+        once_each(self.figures.iter().map(|figure| figure.column()))
+    }
+
+    pub(crate) fn cell(&self, row: &str, column: &str) -> String {
+        let figure = self.figures.iter().find(|figure| figure.row() == row && figure.column() == column);
+        figure.map_or_else(|| "-".into(), |figure| figure.cell())
+    }
+
+    fn text(&self) -> String {
+        let (rows, columns) = (self.rows(), self.columns());
+        let first = rows.iter().map(|row| row.chars().count()).max().unwrap_or_default();
+        let cells: Vec<Vec<_>> =
+            rows.iter().map(|row| columns.iter().map(|column| self.cell(row, column)).collect()).collect();
+        let width = |at: usize| {
+            let longest = cells.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
+            longest.max(columns[at].chars().count()) + 2
+        };
+        let line = |row: &str, cells: &[String]| {
+            let cells = cells.iter().enumerate().map(|(at, cell)| format!("{cell:>width$}", width = width(at)));
+            format!("    {row:first$}{}\n", cells.collect::<String>())
+        };
+        let rows = rows.iter().zip(&cells).map(|(row, cells)| line(row, cells));
+        [format!("  {}\n", self.title()), line("", &columns)].into_iter().chain(rows).collect()
+    }
+}
+
+/// In the order in which they come.
+pub(crate) fn once_each<T: PartialEq>(names: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for name in names {
+        if !seen.contains(&name) {
+            seen.push(name);
         }
     }
-    let first = rows.iter().map(|row| row.chars().count()).max().unwrap_or_default();
-    let cell = |row: &String, column: &String| {
-        figures
-            .iter()
-            .find(|figure| figure.row() == *row && figure.column() == *column)
-            .map_or("-".into(), |it| it.cell())
-    };
-    let cells: Vec<Vec<_>> = rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
-    let width = |at: usize| {
-        let longest = cells.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
-        longest.max(columns[at].chars().count()) + 2
-    };
-    let line = |row: &str, cells: &[String]| {
-        let cells = cells.iter().enumerate().map(|(at, cell)| format!("{cell:>width$}", width = width(at)));
-        format!("    {row:first$}{}\n", cells.collect::<String>())
-    };
-    let title = if case.is_empty() { format!("  {file_system}\n") } else { format!("  {file_system}, {case}\n") };
-    let rows = rows.iter().zip(&cells).map(|(row, cells)| line(row, cells));
-    [title, line("", &columns)].into_iter().chain(rows).collect()
+    seen
 }
 
 impl Unit {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Microseconds => "µs",
             Self::Milliseconds => "ms",

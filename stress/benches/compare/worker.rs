@@ -12,8 +12,9 @@
 //! late, on an idle processor, and so would hide the hand-over that is measured.
 //!
 //! OUT is little-endian `u64`: when it was ready, its processor time (ns) from start to end, its allocations in as many operations
-//! as are timed (all ones where they are not counted), then for each operation when it asked, acquired, began to release, and had released. With `xN` the
-//! two in the middle are 0, since each look at the clock costs some 50 ns, and allocations are counted before, since that costs as well.
+//! as are timed (all ones where they are not counted), then for each operation when it asked, acquired, began to release, and had
+//! released. With `xN` the two in the middle are 0, since each look at the clock costs some 50 ns, and allocations are counted
+//! before, since that costs as well.
 
 use crate::peers;
 use nix::time::{ClockId, clock_gettime};
@@ -48,9 +49,9 @@ pub(crate) fn run(arguments: &[String]) {
     let (allocations, began);
     if let Some(count) = until.strip_prefix('x') {
         let count = number(count);
-        let mut some = || (0..count / 10).for_each(|_| peer.hold(&mut || ()));
+        let mut some = || (0..count / 20).for_each(|_| peer.hold(&mut || ()));
         some();
-        allocations = allocation_counter::measure(&mut some).count_total * 10;
+        allocations = allocation_counter::measure(&mut some).count_total * 20;
         began = processor_time();
         allocation_counter::opt_out(|| {
             for _ in 0..count {

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     language: Language,
+    /// How a hold begins and ends.
+    pub(crate) call: &'static str,
     /// How it waits, where it is not in the kernel's queue.
     pub(crate) waits: Waits,
     /// Never two owners when several find a dead owner's lock at once, and it can be had again.
@@ -48,6 +50,15 @@ pub(crate) enum Tells {
     Holder,
 }
 
+impl Waits {
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Queue => "in the kernel's queue".to_owned(),
+            Self::Polls(how) => format!("asks again: {how}"),
+        }
+    }
+}
+
 impl Tells {
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -58,11 +69,14 @@ impl Tells {
     }
 }
 
+/// The versions of the crates.
+const LOCKED: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"));
+
 const FLOCK: &str = "flock(2) on a permanent file: the kernel frees it, and nothing says who has it";
 const WITH_PID: &str = "flock(2); the file has the pid of whoever holds, or has held";
 
-const fn flock(name: &'static str, language: Language, waits: Waits) -> Subject {
-    Subject { name, language, waits, stampede: true, namespaces: true, tells: Tells::Nobody, why: FLOCK }
+const fn flock(name: &'static str, language: Language, call: &'static str, waits: Waits) -> Subject {
+    Subject { name, language, call, waits, stampede: true, namespaces: true, tells: Tells::Nobody, why: FLOCK }
 }
 
 /// This lock and the floor first. What each does about dead owners is from its source or its documentation; none was put to the test,
@@ -71,6 +85,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "session-lock",
         language: Language::Rust,
+        call: "`lock(session).blocking()`, `release()`",
         waits: Waits::Queue,
         stampede: true,
         namespaces: true,
@@ -80,6 +95,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "floor",
         language: Language::Rust,
+        call: "as below",
         waits: Waits::Queue,
         stampede: false,
         namespaces: false,
@@ -89,20 +105,26 @@ pub(crate) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "OFD lock",
         language: Language::Rust,
+        call: "`F_OFD_SETLKW`; `F_OFD_SETLK` with `F_UNLCK`",
         waits: Waits::Queue,
         stampede: true,
         namespaces: true,
         tells: Tells::Nobody,
         why: "fcntl(2) on a permanent file: F_OFD_GETLK answers with pid -1",
     },
-    flock("std File::lock", Language::Rust, Waits::Queue),
-    flock("fd-lock", Language::Rust, Waits::Queue),
-    flock("fs4", Language::Rust, Waits::Queue),
-    flock("named-lock", Language::Rust, Waits::Queue),
-    Subject { tells: Tells::Pid, why: WITH_PID, ..flock("fslock", Language::Rust, Waits::Queue) },
+    flock("std File::lock", Language::Rust, "`lock`, `unlock`", Waits::Queue),
+    flock("fd-lock", Language::Rust, "`RwLock::write`; the guard is dropped", Waits::Queue),
+    flock("fs4", Language::Rust, "`FileExt::lock`, `unlock`", Waits::Queue),
+    flock("named-lock", Language::Rust, "`lock`; the guard is dropped", Waits::Queue),
+    Subject {
+        tells: Tells::Pid,
+        why: WITH_PID,
+        ..flock("fslock", Language::Rust, "`lock_with_pid`, `unlock`", Waits::Queue)
+    },
     Subject {
         name: "pidlock",
         language: Language::Rust,
+        call: "`new_validated`, `acquire`, `release`",
         waits: Waits::Polls("1 ms, its documentation names none"),
         stampede: false,
         namespaces: false,
@@ -112,26 +134,34 @@ pub(crate) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "lockfile",
         language: Language::Rust,
+        call: "`create`, `release`",
         waits: Waits::Polls("1 ms, its documentation names none"),
         stampede: false,
         namespaces: true,
         tells: Tells::Nobody,
         why: "O_EXCL, an empty file and no rule for dead owners: blocks for ever after a kill",
     },
-    flock("FileLock", Language::Python, Waits::Polls("50 ms, its default")),
+    flock("FileLock", Language::Python, "`acquire()`, `release()`", Waits::Polls("50 ms, its default")),
     Subject {
         name: "SoftFileLock",
         language: Language::Python,
+        call: "`acquire()`, `release()`",
         waits: Waits::Polls("50 ms, its default"),
         stampede: true,
         namespaces: false,
         tells: Tells::Holder,
         why: "O_EXCL with pid, host and start time; a pid of another PID namespace under the same host name looks dead",
     },
-    flock("portalocker", Language::Python, Waits::Polls("250 ms, its default")),
+    flock(
+        "portalocker",
+        Language::Python,
+        "`Lock(path, timeout=120)`: `acquire()`, `release()`",
+        Waits::Polls("250 ms, its default"),
+    ),
     Subject {
         name: "proper-lockfile",
         language: Language::Node,
+        call: "`lock(path, {realpath: false, retries: {forever: true}})`, what it returns",
         waits: Waits::Polls("1 s, doubled each time, the defaults of its retries"),
         stampede: false,
         namespaces: true,
@@ -141,6 +171,7 @@ pub(crate) const SUBJECTS: &[Subject] = &[
     Subject {
         name: "O_EXCL + JSON",
         language: Language::Node,
+        call: "`open(path, 'wx')`, `writeFile`; `close`, `rm`",
         waits: Waits::Polls("50 ms"),
         stampede: false,
         namespaces: false,
@@ -175,6 +206,18 @@ impl Subject {
         };
         command.arg(self.name);
         command
+    }
+
+    /// Of what is measured here; of what has none, or is not installed, nothing.
+    pub(crate) fn version(&self, run: &Run) -> Option<String> {
+        if self.is_rust() {
+            let entry = format!("name = \"{}\"\nversion = \"", self.name);
+            let (_, version) = LOCKED.split_once(&entry)?;
+            return Some(format!("{} {}", self.name, version.split_once('"')?.0));
+        }
+        let output = self.command(run, "check").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+        let version = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (output.status.success() && !version.is_empty()).then_some(version)
     }
 
     /// Why it cannot be measured here, and what to do.

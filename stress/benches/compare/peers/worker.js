@@ -92,6 +92,13 @@ async function work(name, directory, session, holdUs, thinkMaxUs, start, until, 
 }
 
 const [role, ...rest] = process.argv.slice(2);
-const roles = { check: async (name) => { openPeer(name, '/dev/null'); }, owner: own, worker: work };
+/** Fails if the peer is not installed; else says its version. */
+async function check(name) {
+    openPeer(name, '/dev/null');
+    const of = name === 'proper-lockfile' ? `${name} ${require(`${name}/package.json`).version}, ` : '';
+    console.log(`${of}Node.js ${process.versions.node}`);
+}
+
+const roles = { check, owner: own, worker: work };
 // Pending timers of the peer, such as a heartbeat, keep nobody waiting.
 roles[role](...rest).then(() => process.exit(0));

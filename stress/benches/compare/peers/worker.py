@@ -66,9 +66,18 @@ def work(name, directory, session, hold_us, think_max_us, start, until, seed, ou
         file.write(struct.pack(f"<{3 + len(stamps)}Q", ready, cpu, NOT_COUNTED, *stamps))
 
 
+def version(package):
+    # No worker has to load this.
+    from importlib import metadata
+    from platform import python_version
+
+    return f"{package} {metadata.version(package)}, Python {python_version()}"
+
+
 def main(role, *arguments):
     if role == "check":
         open_peer(arguments[0], "/dev/null")
+        print(version("portalocker" if arguments[0] == "portalocker" else "filelock"))
     else:
         {"owner": own, "worker": work}[role](*arguments)
 
