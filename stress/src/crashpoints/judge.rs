@@ -374,7 +374,7 @@ impl Judge<'_> {
         if after.claims > 0 || !after.strange.is_empty() {
             self.wrong.push(format!("the next acquire and its release left {after:?}"));
         }
-        for _ in 1..WITH_SPARE {
+        for _ in 0..WITH_SPARE {
             released(self.acquire(&*peer)?)?;
         }
         drop(peer);
@@ -386,7 +386,7 @@ impl Judge<'_> {
             last = Litter::find(&self.sessions)?;
         }
         if last != Litter::default() {
-            self.wrong.push(format!("after {WITH_SPARE} holds of another process there is still {last:?}"));
+            self.wrong.push(format!("after {WITH_SPARE} new claims of another process there is still {last:?}"));
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ pub(super) fn row(out: &mut impl Write, recorded: &Recorded, tally: &Tally) -> i
 pub(super) const LEGEND: &str = "\
 points: a kill before and after each system call, and a failure of it with each errno on the list
 held, failed, timeouts: how the sections of the failed calls ended; whatever they said, the next acquires succeeded
-later: victims after which a spare or an unfinished state directory was left by the next acquire, removed by the eighth
+later: victims after which a spare or an unfinished state directory was left by the next acquire, removed by the ninth
 missed: points that no victim came to; recovery: the longest time from a kill to the next acquire's return";
 
 /// One violation, with all that the victim did.

@@ -37,7 +37,7 @@ pub(crate) enum Scenario {
     Release,
 }
 
-/// With this hold a process makes a spare, and removes those of the dead.
+/// With this new claim a process makes a spare, and removes those of the dead. A claim that is taken over is none.
 pub(super) const WITH_SPARE: u32 = 8;
 
 /// What stands at the claim's path before the victim starts.
@@ -63,8 +63,7 @@ impl Scenario {
     pub(super) const fn holds_before(self) -> u32 {
         match self {
             Self::Acquire => 1,
-            Self::MakeSpare => WITH_SPARE - 1,
-            Self::Spare => WITH_SPARE,
+            Self::MakeSpare | Self::Spare => WITH_SPARE,
             _ => 0,
         }
     }

@@ -166,7 +166,8 @@ impl Tracer<'_> {
             let status = waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD))?;
             match status {
                 WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, _, _) => {
-                    self.threads.remove(&pid);
+                    // It may have ended before its creator is seen to have made it.
+                    self.thread(pid).settled = true;
                     if pid == self.leader {
                         return Ok(status);
                     }
@@ -175,6 +176,13 @@ impl Tracer<'_> {
                 // A new thread stops at its beginning, maybe before its creator is seen to have made it.
                 WaitStatus::Stopped(pid, Signal::SIGSTOP) => {
                     self.thread(pid);
+                    resume(pid, None)?;
+                }
+                // Threads are numbered as they are made, whichever begins first.
+                WaitStatus::PtraceEvent(pid, _, _) => {
+                    if let Ok(made) = i32::try_from(ptrace::getevent(pid)?) {
+                        self.thread(Pid::from_raw(made));
+                    }
                     resume(pid, None)?;
                 }
                 WaitStatus::Stopped(pid, signal) => resume(pid, Some(signal))?,
