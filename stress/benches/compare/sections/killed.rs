@@ -107,6 +107,8 @@ fn takeover(run: &Run, subject: &Subject, dir: &Path, kill: usize, case: Case) -
     }
     let killed = now();
     holder.child.kill().expect("our child");
+    // Until it is waited for there is a process of its pid, and some peers ask for no more.
+    holder.child.wait().expect("our child");
     let acquired = waiter.line("")?.parse::<u64>().map_err(|error| error.to_string())?;
     Ok(acquired.saturating_sub(killed))
 }

@@ -45,6 +45,8 @@ fn process(operation: &Operation, program: &Path, extra: &[&str]) -> Result<Vec<
     let to = [("toggle-collect", COUNTED), ("dump-after", COUNTED), ("callgrind-out-file", &dumps.to_string_lossy())]
         .map(|(option, value)| format!("--{option}={value}"));
     let count = operation.parts.len() * ROUNDS;
+    // As the dump names it.
+    let program = program.canonicalize()?;
     let (rounds, locks, program) = (count.to_string(), locks.path().to_string_lossy(), program.to_string_lossy());
     let mut command = vec!["valgrind", "--tool=callgrind"];
     command.extend(to.iter().map(String::as_str));
