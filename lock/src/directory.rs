@@ -24,7 +24,7 @@ pub(crate) struct Directory {
     pub(crate) path: PathBuf,
     pub(crate) stat: Stat,
     pub(crate) process: &'static Process,
-    arbiters: [Mutex<Option<Arc<Arbiter>>>; SHARDS],
+    arbiters: Box<[Mutex<Option<Arc<Arbiter>>>]>,
     pub(crate) queues: Queues,
     pub(crate) spare: Spare,
     pub(crate) recorder: Recorder,
@@ -43,7 +43,7 @@ impl Drop for Directory {
 
 impl Directory {
     pub(crate) fn new(fd: Fd, path: &Path, stat: Stat, process: &'static Process) -> Self {
-        let arbiters = [const { Mutex::new(None) }; SHARDS];
+        let arbiters = (0..SHARDS).map(|_| Mutex::default()).collect();
         Self {
             fd,
             path: path.to_owned(),

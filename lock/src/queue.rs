@@ -18,7 +18,7 @@ pub(crate) mod support;
 
 /// The turns of one directory. A range without an entry is free.
 #[derive(Debug)]
-pub(crate) struct Queues([Mutex<BTreeMap<u64, Queue>>; SHARDS]);
+pub(crate) struct Queues(Box<[Mutex<BTreeMap<u64, Queue>>]>);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -63,7 +63,7 @@ pub(crate) enum Delivery {
 
 impl Default for Queues {
     fn default() -> Self {
-        Self([const { Mutex::new(None) }; SHARDS].map(|_: Mutex<Option<()>>| Mutex::default()))
+        Self((0..SHARDS).map(|_| Mutex::default()).collect())
     }
 }
 

@@ -10,7 +10,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Args;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::{set_name, set_pdeathsig};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -63,6 +64,13 @@ pub(crate) fn wait_for_group(options: &PorterOptions) -> anyhow::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     let place = options.at.display();
     let listener = UnixListener::bind(&options.at).with_context(|| format!("cannot wait for a group at {place}"))?;
+    // Whoever started this may give up before anybody comes.
+    let stdin = io::stdin();
+    let mut either = [PollFd::new(listener.as_fd(), PollFlags::POLLIN), PollFd::new(stdin.as_fd(), PollFlags::empty())];
+    poll(&mut either, PollTimeout::NONE)?;
+    if either[0].any() != Some(true) {
+        return Ok(());
+    }
     let (mut group, _) = listener.accept().with_context(|| format!("no group can come in at {place}"))?;
     // One only: another that has knocked hears the end, and tries the next gate.
     drop(listener);
