@@ -8,7 +8,10 @@
 //! | 48..64 | zero | before the name |
 //! | 64.. | one byte per token taken | appended; holes are punched behind |
 //!
-//! A token is `epoch << 40 | size - 64`. Appends are atomic and the size never shrinks, so a token taken under the range
+//! Bytes that are locked, far behind the end: a session's offset, by its holder, and 2^62 behind that, shared, by those who wait in
+//! the kernel for it.
+//!
+//! A holder's token is `epoch << 40 | size - 64`, after its append; holders of one process that follow each other may share an append. Appends are atomic and the size never shrinks, so a token taken under the range
 //! lock is larger than every one taken under it before, without a lock through which one stopped process could hold up
 //! another session. A crash of the machine may lose appends that were never written back; the epoch makes up for that:
 //! it is raised and synced before the first token after a boot. Raising it is idempotent, so nobody waits for anybody.
@@ -23,6 +26,7 @@ use crate::spare::Mode;
 use crate::sys::file::{Access, Stat};
 use crate::sys::sync::Mutex;
 use crate::sys::{self, Errno, Fd, ofd};
+use crate::tenure::Tenure;
 use siphasher::sip::SipHasher24;
 use std::ffi::{CStr, CString};
 use std::hash::Hasher;
@@ -38,7 +42,11 @@ const RECORD: std::ops::Range<usize> = 16..48;
 const EPOCH_SHIFT: u32 = 40;
 /// Tokens stay below 2^53, the integers that every JSON reader keeps.
 const MAX_EPOCH: u64 = (1 << (53 - EPOCH_SHIFT)) - 1;
-/// Blocks behind the end are freed each time the size is a multiple of this.
+/// What is appended for tokens that are taken at once. One that is not used is a number that is left out.
+const TOKENS: [u8; 32] = [b'.'; 32];
+/// Set in the offset of the byte whose lock says that somebody waits; a lock's own offset lies below 2^62.
+const AWAITED: u64 = 1 << 62;
+/// Blocks behind the end are freed each time the size passes a multiple of this.
 const PUNCH_EVERY: u64 = 1 << 20;
 const BLOCK: u64 = 4096;
 /// How often an open starts again because somebody removes the state directory.
@@ -131,15 +139,31 @@ impl Arbiter {
         ofd::try_lock(&self.fd, ofd::Range::Byte(range.offset))
     }
 
-    /// `F_OFD_SETLKW` on the range: waits in the kernel's queue. False if a signal came and it is not `wanted` any more.
+    /// `F_OFD_SETLKW` on the range: waits in the kernel's queue, and says so. False if a signal came and it is not `wanted` any
+    /// more.
     pub(crate) fn lock(&self, range: Range, wanted: impl Fn() -> bool) -> sys::Result<bool> {
-        loop {
+        let awaited = ofd::Range::Byte(range.offset | AWAITED);
+        // Whoever waits unsaid waits as well, perhaps for longer.
+        ofd::try_share(&self.fd, awaited).ok();
+        let locked = loop {
             match ofd::lock(&self.fd, ofd::Range::Byte(range.offset)) {
                 Err(Errno::INTR) if wanted() => {}
-                Err(Errno::INTR) => return Ok(false),
-                result => return result.map(|()| true),
+                Err(Errno::INTR) => break Ok(false),
+                result => break result.map(|()| true),
             }
-        }
+        };
+        ofd::unlock(&self.fd, awaited).ok();
+        locked
+    }
+
+    /// Whether another process waits in the kernel's queue for the range, or has just got it. False if it cannot be asked.
+    pub(crate) fn is_awaited(&self, range: Range) -> bool {
+        ofd::is_locked(&self.fd, ofd::Range::Byte(range.offset | AWAITED)).unwrap_or(false)
+    }
+
+    /// Whether another process has the range. False if it cannot be asked.
+    pub(crate) fn is_taken(&self, range: Range) -> bool {
+        ofd::is_locked(&self.fd, ofd::Range::Byte(range.offset)).unwrap_or(false)
     }
 
     pub(crate) fn unlock(&self, range: Range) -> sys::Result<()> {
@@ -148,22 +172,42 @@ impl Arbiter {
 
     /// Takes a fencing token. The caller has the range. `None`: somebody has truncated the file.
     ///
-    /// The descriptor's position after its own append is at least the size that the append made, and at most the size of
-    /// the file now, so it is below every later holder's.
-    ///
     /// # Errors
     ///
     /// `EFBIG` instead of a `SIGXFSZ` when `RLIMIT_FSIZE` is too small for a token or for a claim.
     pub(crate) fn take_token(&self, directory: &Directory) -> sys::Result<Option<u64>> {
+        Ok(self.append(directory, &TOKENS[..1])?.map(|tokens| tokens.start))
+    }
+
+    /// As [`take_token`](Self::take_token), for the acquires that follow each other in one tenure: some at once, of which some
+    /// were taken `before`.
+    pub(crate) fn next_token(&self, directory: &Directory, tenure: &mut Tenure) -> sys::Result<Option<u64>> {
+        if let Some(token) = tenure.next_token() {
+            // The claim is written next.
+            let may_write = directory.ask_size_limit().is_none_or(|limit| limit >= BLOCK);
+            return if may_write { Ok(Some(token)) } else { Err(Errno::FBIG) };
+        }
+        Ok(self.append(directory, &TOKENS)?.and_then(|tokens| {
+            tenure.keep_tokens(tokens);
+            tenure.next_token()
+        }))
+    }
+
+    /// The descriptor's position after its own append is at least the size that the append made, and at most the size of
+    /// the file now, so the tokens are above every earlier holder's and below every later one's.
+    fn append(&self, directory: &Directory, bytes: &[u8]) -> sys::Result<Option<std::ops::Range<u64>>> {
         if let Some(limit) = directory.ask_size_limit()
-            && limit < sys::file::stat(&self.fd)?.size.max(BLOCK) + 1
+            && limit < sys::file::stat(&self.fd)?.size.max(BLOCK) + bytes.len() as u64
         {
             return Err(Errno::FBIG);
         }
-        let size = sys::file::append_byte(&self.fd)?;
-        self.punch(size);
-        let count = size.checked_sub(HEADER_LEN as u64).filter(|count| *count > 0);
-        Ok(count.map(|count| self.epoch << EPOCH_SHIFT | count))
+        let (written, size) = sys::file::append(&self.fd, bytes)?;
+        let token = |count| self.epoch << EPOCH_SHIFT | count;
+        let last = size.checked_sub(HEADER_LEN as u64).filter(|count| *count >= written);
+        Ok(last.map(|last| {
+            self.punch(size, written);
+            token(last - written + 1)..token(last + 1)
+        }))
     }
 
     /// What a claim of this process under this arbiter says, in at least `old_len` bytes.
@@ -194,10 +238,10 @@ impl Arbiter {
         }
     }
 
-    /// Frees the blocks behind the end, each time the size crosses a step. Best effort: a file system without holes only
-    /// keeps more blocks.
-    fn punch(&self, size: u64) {
-        if size.is_multiple_of(PUNCH_EVERY) {
+    /// Frees the blocks behind the end, if so many bytes more have brought the size to a step or past it. Best effort: a file
+    /// system without holes only keeps more blocks.
+    fn punch(&self, size: u64, more: u64) {
+        if size % PUNCH_EVERY < more {
             sys::file::punch_hole(&self.fd, BLOCK, size - BLOCK).ok();
         }
     }

@@ -3,7 +3,7 @@
 //! [`Attempt::run`] goes on until the machine holds or has to wait; [`Attempt::wait`] does the waiting, on
 //! whatever thread. Between the two an attempt can change hands, also from a waiter that gave up to the next one.
 //!
-//! Dropping an attempt gives back all that it has locked.
+//! Dropping an attempt gives back all that it has locked, and removes its claim if it has one.
 
 pub(crate) mod actor;
 #[cfg(all(test, not(session_lock_shuttle)))]
@@ -19,10 +19,13 @@ use crate::evidence;
 use crate::holder::Holder;
 use crate::name::Session;
 use crate::payload::{Content, MAX_CLAIM_LEN};
-use crate::protocol::{Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Standing, Step};
+use crate::protocol::{
+    Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Release, Released, Standing, Step, Successor,
+};
 use crate::queue::Parker;
 use crate::request::Request;
 use crate::sys::{self, Errno, Fd, ofd::Attempted};
+use crate::tenure::Tenure;
 use crate::verdict::{self, OwnerProcess, Probe, Reason};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +42,10 @@ pub(crate) struct Attempt {
     machine: Acquire,
     arbiter: Option<Arc<Arbiter>>,
     locked: bool,
+    /// It waits until other processes have had the lock.
+    comes_last: bool,
+    /// Of the holds before, if one of them has handed the lock on.
+    tenure: Option<Tenure>,
     claim: Option<Claim>,
     /// What the claim said when it was last read.
     content: Content,
@@ -67,6 +74,8 @@ pub(crate) struct Held {
     pub(crate) arbiter: Arc<Arbiter>,
     pub(crate) claim: Claim,
     pub(crate) token: u64,
+    /// What it goes on with. `None`: it begins.
+    pub(crate) tenure: Option<Tenure>,
     /// Whose claim it took over, and why that could be, if it did.
     pub(crate) reclaimed: Option<Reclaimed>,
 }
@@ -81,6 +90,8 @@ impl Attempt {
             machine: Acquire::new(),
             arbiter: None,
             locked: false,
+            comes_last: false,
+            tenure: None,
             claim: None,
             content: Content::Empty,
             examined: None,
@@ -88,6 +99,25 @@ impl Attempt {
             reported: None,
             reopened: 0,
         }
+    }
+
+    /// One with a lock that the hold before has handed on.
+    pub(crate) fn handed_on(from: &Request, arbiter: &Arc<Arbiter>, claim: Claim, tenure: &Tenure) -> Self {
+        let mut attempt = Self::new(&from.directory, &from.session, from.grace);
+        attempt.machine = Acquire::handed_on();
+        attempt.arbiter = Some(Arc::clone(arbiter));
+        attempt.locked = true;
+        attempt.tenure = Some(tenure.clone());
+        attempt.claim = Some(claim);
+        attempt
+    }
+
+    /// One that lets the processes go first that wait for this arbiter.
+    pub(crate) fn coming_last(from: &Request, arbiter: &Arc<Arbiter>) -> Self {
+        let mut attempt = Self::new(&from.directory, &from.session, from.grace);
+        attempt.arbiter = Some(Arc::clone(arbiter));
+        attempt.comes_last = true;
+        attempt
     }
 
     /// Runs until the lock is held or something has to be waited for. Each system call is short.
@@ -136,7 +166,7 @@ impl Attempt {
             unreachable!("the machine holds only with an arbiter and a claim");
         };
         self.locked = false;
-        Held { arbiter, claim, token, reclaimed }
+        Held { arbiter, claim, token, tenure: self.tenure.take(), reclaimed }
     }
 
     fn report_refusal(&mut self, operation: Operation, request: &Request) {
@@ -162,23 +192,53 @@ impl Attempt {
             Operation::LockClaim => self.lock_claim()?,
             Operation::ReadClaim => self.read_claim()?,
             Operation::PinClaim => self.pin_claim()?,
-            Operation::CloseClaim => {
-                self.close_claim();
-                Completion::Done
-            }
             Operation::ProbeWriters => self.probe_writers(),
             Operation::WriteClaim { token } => self.write_claim(token, request)?,
-            Operation::CheckClaim => self.check_claim()?,
-            Operation::UnlinkClaim => claim::unlink(&self.directory, &self.session)?,
-            Operation::AwaitClaim(_) | Operation::AwaitGrace | Operation::UnlockArbiter => {
+            Operation::CheckClaim | Operation::UnlinkClaim | Operation::CloseClaim | Operation::UnlockArbiter => {
+                self.give_back(operation)?
+            }
+            Operation::AwaitClaim(_) | Operation::AwaitGrace => {
                 unreachable!("{operation:?} is no step of an acquire that does not wait")
             }
         }))
     }
 
-    fn check_claim(&mut self) -> Result<Completion, LockError> {
-        let claim = self.claim.as_mut().expect("the machine checks only an open claim");
-        Ok(claim::check(&self.directory, &self.session, claim)?)
+    /// Does one operation that also a release has.
+    fn give_back(&mut self, operation: Operation) -> Result<Completion, SystemError> {
+        match operation {
+            Operation::CheckClaim => {
+                let claim = self.claim.as_mut().expect("the machine checks only an open claim");
+                return claim::check(&self.directory, &self.session, claim);
+            }
+            Operation::UnlinkClaim => return claim::unlink(&self.directory, &self.session),
+            Operation::CloseClaim => self.close_claim(),
+            Operation::UnlockArbiter => self.unlock_arbiter(),
+            operation => unreachable!("{operation:?} is no step of a release"),
+        }
+        Ok(Completion::Done)
+    }
+
+    /// Whether a claim of its own may be at the path.
+    pub(crate) fn has_claim(&self) -> bool {
+        self.machine.has_claim()
+    }
+
+    /// Ends as a hold does, and says what became of the claim.
+    pub(crate) fn withdraw(&mut self) -> Result<Released, SystemError> {
+        // It has none any more, whatever comes of this.
+        self.machine = Acquire::new();
+        let mut release = Release::new(Successor::Anyone);
+        loop {
+            match release.poll() {
+                Step::Do(operation) => release.resume(self.give_back(operation)?),
+                Step::Done(released) => return Ok(released),
+            }
+        }
+    }
+
+    /// From here on it is made for this request.
+    pub(crate) fn serve(&mut self, request: &Request) {
+        self.grace = request.grace;
     }
 
     fn close_claim(&mut self) {
@@ -210,13 +270,14 @@ impl Attempt {
         }
     }
 
-    fn take_token(&self) -> Result<u64, LockError> {
-        let token = self
-            .arbiter()
-            .take_token(&self.directory)
-            .map_err(|errno| self.failed("take a fencing token for", errno))?;
-        let truncated = || LockError::State { path: self.arbiter().path(&self.directory), found: "it was truncated" };
-        token.ok_or_else(truncated)
+    fn take_token(&mut self) -> Result<u64, LockError> {
+        let arbiter = self.arbiter.as_ref().expect("the machine locks the arbiter before it uses it");
+        let token = match &mut self.tenure {
+            Some(tenure) => arbiter.next_token(&self.directory, tenure),
+            None => arbiter.take_token(&self.directory),
+        };
+        let truncated = || LockError::State { path: arbiter.path(&self.directory), found: "it was truncated" };
+        token.map_err(|errno| self.failed("take a fencing token for", errno))?.ok_or_else(truncated)
     }
 
     /// An arbiter that cannot be looked at counts as replaced: the claim is withdrawn, and opening the arbiter says why.
@@ -332,10 +393,12 @@ impl Attempt {
     }
 
     fn write_claim(&mut self, token: u64, request: &Request) -> Result<Completion, LockError> {
-        let claim = self.claim();
-        let old_len = usize::try_from(claim.size).unwrap_or(MAX_CLAIM_LEN);
+        let old_len = usize::try_from(self.claim().size).unwrap_or(MAX_CLAIM_LEN);
         let bytes = request.encode_claim(self.arbiter(), token, old_len);
-        sys::file::write_at(&claim.fd, &bytes, 0).map_err(|errno| self.failed("take over", errno))?;
+        sys::file::write_at(&self.claim().fd, &bytes, 0).map_err(|errno| self.failed("overwrite", errno))?;
+        if let Some(claim) = &mut self.claim {
+            claim.size = bytes.len() as u64;
+        }
         Ok(Completion::Done)
     }
 
@@ -349,12 +412,17 @@ impl Attempt {
             arbiter.unlock(self.session.range).ok();
         }
         self.locked = false;
+        self.tenure = None;
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
         if self.directory.process.is_current() {
+            if self.has_claim() {
+                // Nobody is left to be told.
+                drop(self.withdraw());
+            }
             // Its path may not have been unlinked.
             if let Some(claim) = &mut self.claim {
                 claim.reusable = false;

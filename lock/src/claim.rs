@@ -23,7 +23,7 @@ pub(crate) struct Claim {
     pub(crate) links: u64,
     /// It is this process's spare.
     pub(crate) spare: bool,
-    /// No path names it, or the path that does is about to be unlinked.
+    /// No path names it, or none but its session's, which is unlinked before it is closed.
     pub(crate) reusable: bool,
 }
 

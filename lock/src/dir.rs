@@ -2,7 +2,7 @@
 
 use crate::directory::Directory;
 use crate::error::{LockError, OpenError, PREPARE, SystemError};
-use crate::event::{NoSink, Sink};
+use crate::event::Sink;
 use crate::guard::Guard;
 use crate::holder::Holder;
 use crate::lock::Lock;
@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How long an older peer may take between closing its claim and unlinking it.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(1);
 
+/// How long a process keeps a lock for its own waiters.
+pub const DEFAULT_TENURE: Duration = Duration::from_millis(1);
+
 /// A directory of sessions. Cloning it is cheap, and all handles of a directory in a process share their queues,
 /// whatever path they were opened by.
 ///
@@ -30,7 +33,8 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(1);
 pub struct LockDir {
     pub(crate) directory: Arc<Directory>,
     pub(crate) grace: Duration,
-    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) tenure: Duration,
+    pub(crate) sink: Option<Arc<dyn Sink>>,
     pub(crate) counters: Counters,
 }
 
@@ -39,7 +43,8 @@ pub struct LockDir {
 #[must_use = "options do nothing until the directory is opened"]
 pub struct Options {
     grace: Duration,
-    sink: Arc<dyn Sink>,
+    tenure: Duration,
+    sink: Option<Arc<dyn Sink>>,
     counters: Counters,
     any_file_system: bool,
     any_permissions: bool,
@@ -65,11 +70,12 @@ impl LockDir {
         Self::options().open(path)
     }
 
-    /// The default options: a grace of one second, no sink, only file systems and permissions that can hold the promise.
+    /// The default options: a grace of one second, a tenure of one millisecond, no sink, only file systems and permissions that can hold the promise.
     pub fn options() -> Options {
         Options {
             grace: DEFAULT_GRACE,
-            sink: Arc::new(NoSink),
+            tenure: DEFAULT_TENURE,
+            sink: None,
             counters: Counters::Kept,
             any_file_system: false,
             any_permissions: false,
@@ -119,9 +125,22 @@ impl Options {
         self
     }
 
+    /// How long a lock goes from one waiter of this process to the next, without a turn for other processes. Each turn has its own
+    /// token, and the claim says whose turn it is; what is left out is to unlink, to unlock, to lock and to link in between, which
+    /// costs more than all the rest.
+    ///
+    /// It counts from the first of these holds, and the hold in which it ends is the last: a process that waits does so for at
+    /// most this long, one hold, and the time that the next waiter here needs to be polled, for each process before it. Then the
+    /// processes that wait come first, unless they do not come within some milliseconds of being woken. Zero: every hold goes
+    /// through the kernel. Default: one millisecond.
+    pub fn tenure(mut self, longest: Duration) -> Self {
+        self.tenure = longest;
+        self
+    }
+
     /// Where events go. Default: nowhere.
     pub fn sink(mut self, sink: Arc<dyn Sink>) -> Self {
-        self.sink = sink;
+        self.sink = Some(sink);
         self
     }
 
@@ -170,7 +189,8 @@ impl Options {
             return Err(OpenError::Permissions { path: path.to_owned(), permissions: stat.permissions });
         }
         let directory = process.directory(stat.inode, || Directory::new(fd, path, stat, process));
-        Ok(LockDir { directory, grace: self.grace, sink: self.sink, counters: self.counters })
+        let Self { grace, tenure, sink, counters, .. } = self;
+        Ok(LockDir { directory, grace, tenure, sink, counters })
     }
 }
 
@@ -179,6 +199,7 @@ impl fmt::Debug for LockDir {
         f.debug_struct("LockDir")
             .field("path", &self.directory.path)
             .field("grace", &self.grace)
+            .field("tenure", &self.tenure)
             .finish_non_exhaustive()
     }
 }
@@ -187,6 +208,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("grace", &self.grace)
+            .field("tenure", &self.tenure)
             .field("any_file_system", &self.any_file_system)
             .field("any_permissions", &self.any_permissions)
             .finish_non_exhaustive()

@@ -155,11 +155,3 @@ pub trait Sink: Send + Sync {
     /// Takes one event of the session with this name.
     fn record(&self, session: &str, event: &Event);
 }
-
-/// A sink that drops everything.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoSink;
-
-impl Sink for NoSink {
-    fn record(&self, _session: &str, _event: &Event) {}
-}

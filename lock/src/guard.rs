@@ -41,8 +41,9 @@ impl Guard {
         &self.hold.request.session.name
     }
 
-    /// Releases the lock: unlinks the claim, then unlocks. A few short system calls, no waiting. With other guards of the
-    /// same hold ([`Guard::handle`]) nothing happens until the last one is released.
+    /// Releases the lock: unlinks the claim, then unlocks; or leaves both to an acquire of this process that waits
+    /// ([`Options::tenure`](crate::Options::tenure)). A few short system calls, no waiting. With other guards of the same hold
+    /// ([`Guard::handle`]) nothing happens until the last one is released.
     ///
     /// # Errors
     ///

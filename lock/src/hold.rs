@@ -1,18 +1,20 @@
 //! A hold: from acquire to release, with the healing in between.
 
 use crate::arbiter::Arbiter;
-use crate::attempt::Held;
+use crate::attempt::{Attempt, Held};
 use crate::claim::{self, Claim};
 use crate::directory::Directory;
 use crate::error::{ReleaseError, SystemError};
 use crate::event::{Event, HoldExceeded, Loss, ReleaseOutcome};
 use crate::payload::MAX_CLAIM_LEN;
-use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, Release, Released, Step};
-use crate::request::Request;
+use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, Release, Released, Step, Successor};
+use crate::queue::Delivery;
+use crate::request::{Request, queue_again};
 use crate::sys;
 use crate::sys::inotify::WatchId;
 use crate::sys::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use crate::sys::sync::{Mutex, MutexGuard};
+use crate::tenure::Tenure;
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
@@ -25,7 +27,8 @@ pub(crate) struct Hold {
     arbiter: Arc<Arbiter>,
     pub(crate) token: u64,
     pub(crate) since: Instant,
-    /// `None` once it is released. Healing and releasing exclude each other here.
+    tenure: Tenure,
+    /// `None` once it is released or handed on. Healing and releasing exclude each other here.
     claim: Mutex<Option<Claim>>,
     loss: OnceLock<Loss>,
     /// Who is to be told of the loss.
@@ -53,13 +56,27 @@ pub(crate) enum Looked {
     Over,
 }
 
-/// A hold that has ended, and has the turn until [`Hold::finish`].
+/// A hold that has ended, until [`Hold::finish`].
 #[must_use = "the turn is still to be passed on"]
-pub(crate) struct Ended(Result<Released, SystemError>);
+pub(crate) struct Ended {
+    result: Result<Released, SystemError>,
+    turn: Turn,
+}
+
+/// Where the turn of a hold that has ended is.
+enum Turn {
+    /// It has it, for whoever is next.
+    Here,
+    /// As [`Here`](Self::Here), but other processes come first.
+    OthersFirst,
+    /// It went to the next hold, which is still to be woken.
+    Gone(Option<Waker>),
+}
 
 impl Hold {
-    pub(crate) fn begin(request: &Request, new: Held) -> Arc<Self> {
+    pub(crate) fn begin(request: Request, new: Held) -> Arc<Self> {
         let hold = Arc::new(Self::new(request, new));
+        let request = &hold.request;
         let waited = hold.since.saturating_duration_since(request.started);
         let process = request.directory.process;
         process.watcher.remember(&hold);
@@ -69,13 +86,15 @@ impl Hold {
     }
 
     /// With one guard. Nobody is told, and nobody looks after it.
-    pub(crate) fn new(request: &Request, new: Held) -> Self {
+    pub(crate) fn new(request: Request, new: Held) -> Self {
+        let since = sys::clock::now();
         Self {
-            request: request.clone(),
+            request,
             guards: AtomicUsize::new(1),
             arbiter: new.arbiter,
             token: new.token,
-            since: sys::clock::now(),
+            since,
+            tenure: new.tenure.unwrap_or_else(|| Tenure::new(since)),
             claim: Mutex::new(Some(new.claim)),
             loss: OnceLock::new(),
             wakers: Mutex::default(),
@@ -116,7 +135,7 @@ impl Hold {
             return Err(ReleaseError::Forked);
         }
         if self.guards.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(ended) = self.end(None)
+            && let Some(ended) = self.end_for_next()
         {
             self.finish(ended)?;
         }
@@ -127,7 +146,30 @@ impl Hold {
     /// Ends the hold under its guards; they are told first. `None` if it has ended already. [`Hold::finish`] and
     /// [`Hold::wake_lost`] are to follow.
     pub(crate) fn take_away(self: &Arc<Self>, loss: Loss) -> Option<Ended> {
-        self.end(Some(loss))
+        self.end(Some(loss), Successor::Anyone)
+    }
+
+    /// Ends the hold, and hands what it has on if somebody in this process waits for it and its time is not over.
+    fn end_for_next(self: &Arc<Self>) -> Option<Ended> {
+        let Request { directory, instance, tenure, .. } = &self.request;
+        if !self.is_waited_for() || self.tenure.is_over(*tenure) {
+            return self.end(None, Successor::Anyone);
+        }
+        // A restart finds a claim with its hold or with a waiter.
+        let ended = directory.process.in_instance(*instance, || self.end(None, Successor::OwnWaiter));
+        ended.unwrap_or_else(|| self.end(None, Successor::Anyone))
+    }
+
+    /// Whether an acquire of this process waits for its turn.
+    fn is_waited_for(&self) -> bool {
+        let queues = &self.directory().queues;
+        queues.may_have_waiters() && queues.has_waiters(self.request.session.range)
+    }
+
+    /// Whether its tenure ends with it, somebody waits in this process, and somebody in another one is to come first.
+    fn lets_others_first(&self) -> bool {
+        let is_last = self.is_waited_for() && self.tenure.is_over(self.request.tenure);
+        is_last && self.arbiter.is_awaited(self.request.session.range)
     }
 
     /// When it has lasted its maximum. `None`: never, or too far away for the clock.
@@ -151,11 +193,10 @@ impl Hold {
         }
     }
 
-    /// Ends the hold, unless it has ended. Whoever finds it ended also finds its claim gone. It has the turn until
-    /// [`Hold::finish`].
-    fn end(self: &Arc<Self>, loss: Option<Loss>) -> Option<Ended> {
+    /// Ends the hold, unless it has ended. Whoever finds it ended also finds its claim gone, or handed on.
+    fn end(self: &Arc<Self>, loss: Option<Loss>, successor: Successor) -> Option<Ended> {
         let mut slot = self.claim();
-        let claim = slot.take()?;
+        let mut claim = Some(slot.take()?);
         let process = self.directory().process;
         if let Some(loss) = loss {
             if loss == Loss::HoldExceeded {
@@ -166,22 +207,52 @@ impl Hold {
         }
         let releasing = self.request.spans.releasing(&self.request);
         process.watcher.stop_looking_after(self);
-        let result = self.run_release(claim);
+        let mut turn = Turn::Here;
+        if successor == Successor::Anyone && self.lets_others_first() {
+            turn = Turn::OthersFirst;
+        }
+        let mut result = self.run_release(&mut claim, successor);
+        if let (Ok(Released::HandedOn), Some(claim)) = (&result, claim) {
+            match self.hand_on(claim) {
+                Ok(waker) => turn = Turn::Gone(waker),
+                // Nobody wants it any more.
+                Err(mut unwanted) => result = unwanted.withdraw(),
+            }
+        }
         if let Err(error) = &result {
             self.request.spans.failed(error);
         }
         drop(releasing);
         drop(slot);
         process.watcher.forget(self);
-        Some(Ended(result))
+        Some(Ended { result, turn })
+    }
+
+    /// What goes on with the claim and the locks of this hold.
+    pub(crate) fn handed_on(&self, claim: Claim) -> Attempt {
+        Attempt::handed_on(&self.request, &self.arbiter, claim, &self.tenure)
+    }
+
+    /// Gives the claim, with the locks and the turn, to the first waiter of this process, which is still to be woken.
+    fn hand_on(&self, claim: Claim) -> Result<Option<Waker>, Box<Attempt>> {
+        let attempt = Box::new(self.handed_on(claim));
+        match self.directory().queues.place(self.request.session.range, Delivery::Attempt(attempt)) {
+            Ok(waker) => Ok(waker),
+            Err(Delivery::Attempt(attempt)) => Err(attempt),
+            Err(delivery) => unreachable!("{delivery:?} was not placed"),
+        }
     }
 
     /// Passes the turn of a hold that has ended on, as the last step of its release, and says what became of it. Whoever is
     /// woken may run on this thread.
-    pub(crate) fn finish(&self, Ended(result): Ended) -> Result<(), SystemError> {
-        self.request.directory.queues.pass_on(self.request.session.range);
+    pub(crate) fn finish(&self, Ended { result, turn }: Ended) -> Result<(), SystemError> {
+        match turn {
+            Turn::Here => self.directory().queues.pass_on(self.request.session.range),
+            Turn::OthersFirst => queue_again(&self.request, &self.arbiter),
+            Turn::Gone(waker) => waker.into_iter().for_each(Waker::wake),
+        }
         let outcome = match &result {
-            Ok(Released::Unlinked) => ReleaseOutcome::Released,
+            Ok(Released::Unlinked | Released::HandedOn) => ReleaseOutcome::Released,
             Ok(Released::Lost(_)) => ReleaseOutcome::Lost,
             Err(_) => ReleaseOutcome::Error,
         };
@@ -192,22 +263,21 @@ impl Hold {
         result.map(drop)
     }
 
-    fn run_release(&self, claim: Claim) -> Result<Released, SystemError> {
-        let mut claim = Some(claim);
-        let mut machine = Release::new();
+    fn run_release(&self, claim: &mut Option<Claim>, successor: Successor) -> Result<Released, SystemError> {
+        let mut machine = Release::new(successor);
         let result = loop {
             let operation = match machine.poll() {
                 Step::Done(released) => return Ok(released),
                 Step::Do(operation) => operation,
             };
-            match self.perform(operation, &mut claim) {
+            match self.perform(operation, claim) {
                 Ok(completion) => machine.resume(completion),
                 Err(error) => break Err(error),
             }
         };
         // The file may be left; the locks are not. The next acquire finds its owner gone.
         self.arbiter.unlock(self.request.session.range).ok();
-        if let Some(claim) = claim {
+        if let Some(claim) = claim.take() {
             let claim = Claim { reusable: false, ..claim };
             self.directory().spare.put_back(self.directory(), claim);
         }

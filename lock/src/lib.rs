@@ -142,6 +142,7 @@
 //! | [`release_all`] | a server restarts in place |
 //! | [`release_on_termination`] | no claims should be left by an ordinary end |
 //! | [`Options::grace`], longer | older peers are stopped for longer than a second between close and unlink |
+//! | [`Options::tenure`], longer or shorter | tasks of one process compete with other processes, and one side gets too little |
 //! | [`LockDir::inspect`], [`LockDir::sweep`] | people ask what is held, or what dead owners left |
 //!
 //! # Map
@@ -194,6 +195,7 @@ mod spans;
 mod spare;
 mod sweep;
 mod sys;
+mod tenure;
 mod termination;
 #[cfg(all(test, not(session_lock_shuttle)))]
 mod tests;
@@ -206,7 +208,7 @@ mod watch;
 pub use attempt::actor::{Actor, Spares};
 #[cfg(feature = "prometheus")]
 pub use collector::Collector;
-pub use dir::{DEFAULT_GRACE, LockDir, Options, TryAcquire};
+pub use dir::{DEFAULT_GRACE, DEFAULT_TENURE, LockDir, Options, TryAcquire};
 pub use error::{InspectError, LockError, OpenError, ReentryError, ReleaseError, SweepError};
 pub use event::{HoldExceeded, Loss};
 pub use guard::{Guard, Handle, Lost};

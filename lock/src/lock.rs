@@ -132,13 +132,14 @@ impl<'a> Lock<'a> {
             Deadline::In(timeout) => started.checked_add(timeout),
             Deadline::At(deadline) => Some(deadline),
         };
-        let LockDir { directory, grace, sink, counters } = self.dir;
+        let LockDir { directory, grace, tenure, sink, counters } = self.dir;
         let request = Request {
             directory: Arc::clone(directory),
             session,
             label: self.label,
             grace: *grace,
-            sink: Arc::clone(sink),
+            tenure: *tenure,
+            sink: sink.clone(),
             reports: Reports::Everything,
             counters: *counters,
             started,
@@ -179,6 +180,9 @@ impl IntoFuture for Lock<'_> {
 ///
 /// An uncontended acquire happens in the first poll: eight short system calls. Dropping the future takes the acquire
 /// back and leaves nothing behind; whoever is next gets its place.
+///
+/// One that waits is given its turn, and mostly the lock with it, when that is free, whether it is polled or not. So poll it or drop
+/// it: one that is only kept keeps the lock from all others.
 ///
 /// # Panics
 ///

@@ -5,14 +5,15 @@
 //!
 //! A process may restart without ending: an *instance* is what lies between two restarts. Requests belong to the instance
 //! that they began in, and an attempt runs only inside [`Process::in_instance`], which a restart waits for. So while a
-//! restart is under way no claim of this process appears, and all that there are stand in `holds`.
+//! restart is under way no claim of this process appears, and all that there are belong to a hold that the watcher knows or to an attempt
+//! that was handed on to a waiter.
 
 use crate::arbiter::ABOVE_ARBITERS;
 use crate::directory::Directory;
 use crate::error::SystemError;
 use crate::event::Loss;
 use crate::protocol::Inode;
-use crate::request::pass_on;
+use crate::request::part;
 use crate::sys::sync::{Mutex, MutexGuard, RwLock};
 use crate::sys::{self, fork::Generation, interrupt::Interruptible};
 use crate::verdict::Asker;
@@ -146,6 +147,12 @@ impl Process {
         (self.instance() == instance).then(run)
     }
 
+    /// Runs something that a restart waits for, in whichever instance.
+    pub(crate) fn between_restarts<T>(&self, run: impl FnOnce() -> T) -> T {
+        let _running = self.restarting.read().unwrap_or_else(PoisonError::into_inner);
+        run()
+    }
+
     /// A number that this process has not given yet.
     pub(crate) fn number(&self) -> u64 {
         self.next_number.fetch_add(1, Ordering::Relaxed)
@@ -161,6 +168,11 @@ impl Process {
             directories.iter().map(|directory| (directory, directory.queues.take_waiters())).collect();
         let holds = self.watcher.holds();
         let ended: Vec<_> = holds.iter().filter_map(|hold| Some((hold, hold.take_away(Loss::Restarted)?))).collect();
+        let partings: Vec<_> = waiters
+            .into_iter()
+            .flat_map(|(directory, waiters)| waiters.into_iter().map(move |(range, waiter)| (directory, range, waiter)))
+            .map(|(directory, range, waiter)| (directory, range, waiter.end().without_claim()))
+            .collect();
         for directory in &directories {
             directory.discard_spare();
         }
@@ -171,16 +183,14 @@ impl Process {
         }
         drop(restarting);
         // Only now, because a waker may run what it wakes.
-        let released = ended.into_iter().map(|(hold, ended)| hold.finish(ended)).collect();
+        let mut released: Vec<_> = ended.into_iter().map(|(hold, ended)| hold.finish(ended)).collect();
         for hold in &holds {
             hold.wake_lost();
         }
-        for (directory, waiters) in waiters {
-            for (range, waiter) in waiters {
-                if let Some(delivered) = waiter.end() {
-                    pass_on(directory, range, delivered);
-                }
-            }
+        for (directory, range, (parting, withdrawn)) in partings {
+            // What was handed on belongs to no hold; only what could not be unlinked is told.
+            released.extend(withdrawn.err().map(Err));
+            part(directory, range, parting);
         }
         self.waiting.interrupt_before(instance);
         released

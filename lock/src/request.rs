@@ -4,14 +4,14 @@ use crate::arbiter::Arbiter;
 use crate::attempt::{Attempt, Progress, Reclaimed, Waited};
 use crate::directory::Directory;
 use crate::error::{LockError, START_WAITER, SystemError};
-use crate::event::{Event, HoldExceeded, NoSink, NotAcquired, Sink};
+use crate::event::{Event, HoldExceeded, NotAcquired, Sink};
 use crate::hold::Hold;
 use crate::holder::{Holder, HolderKind};
 use crate::look::Look;
 use crate::name::{Range, Session};
 use crate::payload::{OfHold, TraceParent};
 use crate::protocol::Operation;
-use crate::queue::{Asked, Delivery, Waiter};
+use crate::queue::{Asked, Delivery, Parting, Taken, Waiter};
 use crate::spans::Spans;
 use crate::sys;
 use std::sync::Arc;
@@ -25,7 +25,9 @@ pub(crate) struct Request {
     pub(crate) session: Arc<Session>,
     pub(crate) label: Option<String>,
     pub(crate) grace: Duration,
-    pub(crate) sink: Arc<dyn Sink>,
+    /// How long holds of this process may follow each other.
+    pub(crate) tenure: Duration,
+    pub(crate) sink: Option<Arc<dyn Sink>>,
     pub(crate) reports: Reports,
     pub(crate) counters: Counters,
     pub(crate) started: Instant,
@@ -59,7 +61,7 @@ impl Request {
     pub(crate) fn reclaiming(
         directory: &Arc<Directory>,
         session: &Arc<Session>,
-        sink: Arc<dyn Sink>,
+        sink: Option<Arc<dyn Sink>>,
         counters: Counters,
     ) -> Self {
         let process = directory.process;
@@ -68,6 +70,7 @@ impl Request {
             session: Arc::clone(session),
             label: None,
             grace: Duration::ZERO,
+            tenure: Duration::ZERO,
             sink,
             reports: Reports::Reclaims,
             counters,
@@ -88,7 +91,13 @@ impl Request {
             let span = if is_observed { self.spans.observed() } else { None };
             self.spans.record(self, event);
             self.count(event, span);
-            self.sink.record(&self.session.name, event);
+            self.tell(event);
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        if let Some(sink) = &self.sink {
+            sink.record(&self.session.name, event);
         }
     }
 
@@ -104,7 +113,7 @@ impl Request {
             let why = std::io::Error::from(why).to_string();
             let event = Event::NotCounted { why };
             self.spans.record(self, &event);
-            self.sink.record(&self.session.name, &event);
+            self.tell(&event);
         }
     }
 
@@ -138,26 +147,50 @@ pub(crate) enum Ran {
     Blocked(Operation),
 }
 
-/// Runs the attempt on behalf of the request, unless the process has restarted since that began.
-pub(crate) fn run(attempt: &mut Attempt, request: &Request) -> Result<Ran, LockError> {
-    let ran = request.directory.process.in_instance(request.instance, || {
-        Ok(match attempt.run(request)? {
-            Progress::Held(mut held) => {
-                let reclaimed = held.reclaimed.take();
-                Ran::Held(Hold::begin(request, held), reclaimed)
+/// How a look at a waiter ended.
+enum Came {
+    Nothing,
+    Delivery(Delivery),
+    /// An attempt, which has run already.
+    Ran(Box<Attempt>, Result<Ran, LockError>),
+    /// The instance is over.
+    Over,
+}
+
+/// Runs the attempt on behalf of the request, unless the process has restarted since that began. A hold takes the request with
+/// it.
+pub(crate) fn run(attempt: &mut Attempt, request: &mut Option<Request>) -> Result<Ran, LockError> {
+    let asked = request.as_ref().expect(NOT_HELD);
+    let (process, instance) = (asked.directory.process, asked.instance);
+    process.in_instance(instance, || run_in_instance(attempt, request)).unwrap_or(Err(LockError::Restarted))
+}
+
+fn run_in_instance(attempt: &mut Attempt, request: &mut Option<Request>) -> Result<Ran, LockError> {
+    match attempt.run(request.as_ref().expect(NOT_HELD)) {
+        Ok(Progress::Held(mut held)) => {
+            let reclaimed = held.reclaimed.take();
+            Ok(Ran::Held(Hold::begin(request.take().expect(NOT_HELD), held), reclaimed))
+        }
+        Ok(Progress::Blocked(operation)) => Ok(Ran::Blocked(operation)),
+        Err(error) => {
+            if attempt.has_claim() {
+                // What failed first is what is told.
+                drop(attempt.withdraw());
             }
-            Progress::Blocked(operation) => Ran::Blocked(operation),
-        })
-    });
-    ran.unwrap_or(Err(LockError::Restarted))
+            Err(error)
+        }
+    }
 }
 
 /// A request on its way. It does nothing unless it is polled; dropping it takes it back.
 pub(crate) struct Pending {
-    request: Request,
+    /// `None` once it is a hold's.
+    request: Option<Request>,
     stage: Stage,
     waits: Waits,
 }
+
+const NOT_HELD: &str = "a request is not asked once it is a hold's";
 
 /// Which thread waits in the kernel's queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,20 +215,30 @@ pub(crate) enum Polled {
 
 impl Pending {
     pub(crate) fn new(request: Request, waits: Waits) -> Self {
-        Self { request, stage: Stage::Start, waits }
+        Self { request: Some(request), stage: Stage::Start, waits }
+    }
+
+    fn request(&self) -> &Request {
+        self.request.as_ref().expect(NOT_HELD)
+    }
+
+    fn request_mut(&mut self) -> &mut Request {
+        self.request.as_mut().expect(NOT_HELD)
     }
 
     /// Goes on as far as it can without waiting.
     pub(crate) fn poll(&mut self, waker: &Waker) -> Polled {
-        if !self.request.directory.process.is_current() {
+        if !self.request().directory.process.is_current() {
             self.stage = Stage::Ended;
             return Polled::Ready(Err(LockError::Forked));
         }
         if matches!(self.stage, Stage::Start) {
-            self.request.spans = Spans::begin(&self.request);
+            let request = self.request_mut();
+            request.spans = Spans::begin(request);
         }
-        let _entered = self.request.spans.enter();
-        if self.request.directory.process.in_instance(self.request.instance, || ()).is_none() {
+        let _entered = self.request().spans.enter();
+        // Only so that one that waits ends; what a restart waits for asks again.
+        if self.request().directory.process.instance() != self.request().instance {
             self.give_up();
             return self.failed(LockError::Restarted);
         }
@@ -210,15 +253,31 @@ impl Pending {
                         continue;
                     }
                 },
-                Stage::Waiting(waiter) => match waiter.poll(waker) {
-                    Some(delivery) => delivery,
-                    None => return Polled::Waiting,
+                Stage::Waiting(waiter) => match came(&Arc::clone(waiter), waker, &mut self.request) {
+                    Came::Nothing => return Polled::Waiting,
+                    Came::Delivery(delivery) => delivery,
+                    Came::Ran(attempt, ran) => {
+                        self.stage = Stage::Ended;
+                        match self.conclude(*attempt, ran) {
+                            Some(result) => return Polled::Ready(result),
+                            None => continue,
+                        }
+                    }
+                    Came::Over => {
+                        self.give_up();
+                        return self.failed(LockError::Restarted);
+                    }
                 },
             };
             self.stage = Stage::Ended;
             let attempt = match delivery {
-                Delivery::Turn => Attempt::new(&self.request.directory, &self.request.session, self.request.grace),
-                Delivery::Attempt(attempt) => *attempt,
+                Delivery::Turn => {
+                    Attempt::new(&self.request().directory, &self.request().session, self.request().grace)
+                }
+                Delivery::Attempt(mut attempt) => {
+                    attempt.serve(self.request());
+                    *attempt
+                }
                 Delivery::Failed(error) => return self.failed(error),
             };
             if let Some(result) = self.advance(attempt) {
@@ -228,27 +287,35 @@ impl Pending {
     }
 
     fn take_or_wait(&self) -> Option<Arc<Waiter>> {
-        let request = &self.request;
+        let request = self.request();
         request.directory.queues.take_or_wait(request.session.range, || request.asked())
     }
 
     /// Runs the attempt; if it has to wait, this becomes the first waiter for it, and a thread does the waiting.
     fn advance(&mut self, mut attempt: Attempt) -> Option<Result<Arc<Hold>, LockError>> {
-        let range = self.request.session.range;
-        let mut ran = run(&mut attempt, &self.request);
-        if matches!(ran, Ok(Ran::Blocked(_))) && self.request.blocked_by.is_none() {
-            let (directory, session) = (Arc::clone(&self.request.directory), Arc::clone(&self.request.session));
+        let ran = run(&mut attempt, &mut self.request);
+        self.conclude(attempt, ran)
+    }
+
+    fn conclude(
+        &mut self,
+        mut attempt: Attempt,
+        mut ran: Result<Ran, LockError>,
+    ) -> Option<Result<Arc<Hold>, LockError>> {
+        if matches!(ran, Ok(Ran::Blocked(_))) && self.request().blocked_by.is_none() {
+            let (directory, session) = (Arc::clone(&self.request().directory), Arc::clone(&self.request().session));
             self.report_contention(|| directory.holder(&session));
             if self.waits == Waits::Elsewhere {
                 // Reading the holder's claim takes longer than most holds, and a thread costs more than another look.
-                ran = run(&mut attempt, &self.request);
+                ran = run(&mut attempt, &mut self.request);
             }
         }
         match ran {
             Ok(Ran::Held(hold, _)) => Some(Ok(hold)),
             Ok(Ran::Blocked(operation)) => {
-                let directory = Arc::clone(&self.request.directory);
-                self.stage = Stage::Waiting(directory.queues.wait_first(range, attempt.parker(), self.request.asked()));
+                let (directory, asked) = (Arc::clone(&self.request().directory), self.request().asked());
+                let range = self.request().session.range;
+                self.stage = Stage::Waiting(directory.queues.wait_first(range, attempt.parker(), asked));
                 if (self.waits, operation) == (Waits::Here, Operation::LockArbiter) {
                     self.wait_here(attempt, operation);
                 } else if let Err(error) = wait_in_thread(attempt, operation) {
@@ -265,7 +332,7 @@ impl Pending {
     }
 
     fn wait_here(&self, attempt: Attempt, operation: Operation) {
-        let Request { directory, instance, .. } = &self.request;
+        let Request { directory, instance, .. } = self.request();
         let process = directory.process;
         let _waiting = process.waiting.enter(*instance);
         wait(Box::new(attempt), operation, || process.instance() == *instance);
@@ -274,18 +341,19 @@ impl Pending {
     /// One attempt that does not wait. `Ok(Err(holder))`: busy.
     pub(crate) fn try_now(mut self) -> Result<Result<Arc<Hold>, Holder>, LockError> {
         self.stage = Stage::Ended;
-        if !self.request.directory.process.is_current() {
+        if !self.request().directory.process.is_current() {
             return Err(LockError::Forked);
         }
-        self.request.spans = Spans::begin(&self.request);
-        let _entered = self.request.spans.enter();
-        let request = &self.request;
+        let request = self.request_mut();
+        request.spans = Spans::begin(request);
+        let _entered = self.request().spans.enter();
+        let request = self.request();
         let (directory, session) = (&request.directory, &request.session);
         if !directory.queues.try_take(session.range) {
             return Ok(Err(self.busy()));
         }
         let mut attempt = Attempt::new(directory, session, request.grace);
-        match run(&mut attempt, request) {
+        match run(&mut attempt, &mut self.request) {
             Ok(Ran::Held(hold, _)) => Ok(Ok(hold)),
             Ok(Ran::Blocked(operation)) => {
                 let busy = self.busy();
@@ -306,7 +374,7 @@ impl Pending {
     /// The deadline has passed: what the caller is told.
     pub(crate) fn timed_out(mut self) -> LockError {
         self.give_up();
-        let request = &self.request;
+        let request = self.request();
         request.not_acquired(NotAcquired::Timeout);
         LockError::Timeout {
             path: request.directory.claim_path(&request.session),
@@ -316,17 +384,17 @@ impl Pending {
     }
 
     fn busy(&mut self) -> Holder {
-        let holder = self.request.directory.holder(&self.request.session);
+        let holder = self.request().directory.holder(&self.request().session);
         self.report_contention(|| holder.clone());
-        self.request.not_acquired(NotAcquired::Busy);
+        self.request().not_acquired(NotAcquired::Busy);
         holder
     }
 
     fn report_contention(&mut self, holder: impl FnOnce() -> Holder) {
-        if self.request.blocked_by.is_none() {
+        if self.request().blocked_by.is_none() {
             let holder = holder();
-            self.request.blocked_by = Some(holder.kind);
-            self.request.record(&Event::Contended { by: holder.kind, holder: Some(Box::new(holder)) });
+            self.request_mut().blocked_by = Some(holder.kind);
+            self.request().record(&Event::Contended { by: holder.kind, holder: Some(Box::new(holder)) });
         }
     }
 
@@ -335,8 +403,8 @@ impl Pending {
     }
 
     fn error(&self, error: LockError) -> LockError {
-        self.request.spans.failed(&error);
-        self.request.not_acquired(match error {
+        self.request().spans.failed(&error);
+        self.request().not_acquired(match error {
             LockError::Restarted => NotAcquired::Cancelled,
             _ => NotAcquired::Error,
         });
@@ -346,18 +414,30 @@ impl Pending {
     /// Leaves the queue, and hands on what had been delivered already.
     fn give_up(&mut self) {
         let Stage::Waiting(waiter) = std::mem::replace(&mut self.stage, Stage::Ended) else { return };
-        let Request { directory, session, .. } = &self.request;
-        if let Some(delivered) = directory.queues.leave(session.range, &waiter) {
-            pass_on(directory, session.range, delivered);
-        }
+        let Request { directory, session, .. } = self.request();
+        let range = session.range;
+        // A restart finds a claim with its hold or with a waiter.
+        let (parting, waker) = directory.process.between_restarts(|| {
+            let Taken { delivery, waker } = directory.queues.leave(range, &waiter);
+            let parting = match delivery {
+                None => Parting::Done,
+                Some(Delivery::Attempt(attempt)) if attempt.has_claim() => {
+                    directory.queues.part_with(range, Delivery::Attempt(attempt))
+                }
+                Some(delivery) => Parting::PassOn(delivery),
+            };
+            (parting, waker)
+        });
+        drop(waker);
+        part(directory, range, parting);
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if matches!(self.stage, Stage::Waiting(_)) && self.request.directory.process.is_current() {
+        if matches!(self.stage, Stage::Waiting(_)) && self.request().directory.process.is_current() {
             self.give_up();
-            self.request.not_acquired(NotAcquired::Cancelled);
+            self.request().not_acquired(NotAcquired::Cancelled);
         }
     }
 }
@@ -370,6 +450,13 @@ fn wait_in_thread(attempt: Attempt, operation: Operation) -> Result<(), SystemEr
         directory.queues.pass_on(session.range);
         SystemError { operation: START_WAITER, path: directory.claim_path(&session), cause }
     })
+}
+
+/// Has a thread wait for the lock with the turn that a hold of this process has left, behind other processes, for whoever is next in this
+/// one.
+pub(crate) fn queue_again(left: &Request, arbiter: &Arc<Arbiter>) {
+    // If there can be no thread the turn is passed on, and whoever is next waits by itself.
+    wait_in_thread(Attempt::coming_last(left, arbiter), Operation::LockArbiter).ok();
 }
 
 fn wait(mut attempt: Box<Attempt>, operation: Operation, wanted: impl Fn() -> bool) {
@@ -385,8 +472,40 @@ fn wait(mut attempt: Box<Attempt>, operation: Operation, wanted: impl Fn() -> bo
     }
 }
 
+/// Looks what has been delivered. An attempt that has a claim runs at once, because a restart finds claims with their holds and with
+/// waiters.
+fn came(waiter: &Waiter, waker: &Waker, request: &mut Option<Request>) -> Came {
+    let asked = request.as_ref().expect(NOT_HELD);
+    let (process, instance) = (asked.directory.process, asked.instance);
+    let mut before = None;
+    let came = process.in_instance(instance, || {
+        let taken = waiter.take(waker);
+        before = taken.waker;
+        match taken.delivery {
+            None => Came::Nothing,
+            Some(Delivery::Attempt(mut attempt)) if attempt.has_claim() => {
+                attempt.serve(request.as_ref().expect(NOT_HELD));
+                let ran = run_in_instance(&mut attempt, request);
+                Came::Ran(attempt, ran)
+            }
+            Some(delivery) => Came::Delivery(delivery),
+        }
+    });
+    drop(before);
+    came.unwrap_or(Came::Over)
+}
+
+/// Does what is left to do for a waiter that is none any more.
+pub(crate) fn part(directory: &Directory, range: Range, parting: Parting) {
+    match parting {
+        Parting::Wake(waker) => waker.wake(),
+        Parting::PassOn(delivered) => pass_on(directory, range, delivered),
+        Parting::Done => {}
+    }
+}
+
 /// Passes on what comes back from a waiter that does not want it any more.
-pub(crate) fn pass_on(directory: &Directory, range: Range, delivered: Delivery) {
+fn pass_on(directory: &Directory, range: Range, delivered: Delivery) {
     match delivered {
         Delivery::Turn => directory.queues.pass_on(range),
         Delivery::Attempt(attempt) => hand_on(attempt),
@@ -406,8 +525,8 @@ fn hand_on(attempt: Box<Attempt>) {
 }
 
 fn use_grace(mut attempt: Box<Attempt>) {
-    let nobody = Request::reclaiming(&attempt.directory, &attempt.session, Arc::new(NoSink), Counters::Kept);
-    match run(&mut attempt, &nobody) {
+    let nobody = Request::reclaiming(&attempt.directory, &attempt.session, None, Counters::Kept);
+    match run(&mut attempt, &mut Some(nobody)) {
         // A failed unlink leaves a claim whose owner is gone, and the next acquire reclaims it.
         Ok(Ran::Held(hold, _)) => drop(hold.release()),
         Ok(Ran::Blocked(_)) | Err(_) => abandon(*attempt),

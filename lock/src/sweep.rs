@@ -82,11 +82,11 @@ impl Sweep<'_> {
     }
 
     fn sweeper(&self) -> Sweeper {
-        let LockDir { directory, grace, sink, counters } = self.dir;
+        let LockDir { directory, grace, sink, counters, .. } = self.dir;
         Sweeper {
             directory: Arc::clone(directory),
             grace: *grace,
-            sink: Arc::clone(sink),
+            sink: sink.clone(),
             counters: *counters,
             mode: self.mode,
         }
@@ -148,7 +148,7 @@ impl fmt::Debug for Sweeping {
 struct Sweeper {
     directory: Arc<Directory>,
     grace: Duration,
-    sink: Arc<dyn Sink>,
+    sink: Option<Arc<dyn Sink>>,
     counters: Counters,
     mode: Mode,
 }
@@ -245,7 +245,7 @@ impl Sweeper {
             return Advanced::Ended(kept(Kept::Busy));
         }
         let attempt = Some(Box::new(Attempt::new(&self.directory, session, self.grace)));
-        let request = Request::reclaiming(&self.directory, session, Arc::clone(&self.sink), self.counters);
+        let request = Request::reclaiming(&self.directory, session, self.sink.clone(), self.counters);
         advance(Turn { request, attempt })
     }
 
@@ -284,7 +284,7 @@ impl Sweeper {
 fn advance(mut turn: Turn) -> Advanced {
     let Turn { request, attempt } = &mut turn;
     let Some(running) = attempt else { unreachable!("a turn has its attempt until it ends") };
-    let why = match run(running, request) {
+    let why = match run(running, &mut Some(request.clone())) {
         Ok(Ran::Blocked(Operation::AwaitGrace)) => return Advanced::Grace(turn),
         Ok(Ran::Held(hold, reclaimed)) => {
             // The turn is the hold's now, and its release passes it on.

@@ -100,7 +100,7 @@ impl Watcher {
         holds.young.push(number);
     }
 
-    /// Forgets a hold whose claim is gone.
+    /// Forgets a hold whose claim is gone, or another hold's.
     pub(crate) fn forget(&self, hold: &Hold) {
         let number = hold.request.number;
         let mut holds = lock(&self.holds);

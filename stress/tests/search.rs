@@ -184,6 +184,12 @@ fn without_the_path_check_a_takeover_holds_a_deleted_claim() {
     assert_double_owner(Ablation::PathCheck, Property::ExclusionNewOlder, "operator  unlink(claim)");
 }
 
+/// The holder before has looked, and the operator comes after that.
+#[test]
+fn without_the_hand_on_check_a_task_holds_a_deleted_claim() {
+    assert_double_owner(Ablation::HandOnCheck, Property::ExclusionNewOlder, "begins with what was handed on");
+}
+
 #[test]
 fn without_the_release_check_a_release_removes_an_older_peers_claim() {
     let counterexample = found_without(Ablation::ReleaseCheck);

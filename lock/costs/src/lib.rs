@@ -99,7 +99,9 @@ impl Place {
     #[must_use]
     pub fn new(dir: &Path, holder: PathBuf) -> Self {
         let uncounted = LockDir::options().without_counters().open(dir).expect("a directory for locks");
-        Self { locks: LockDir::open(dir).expect("a directory for locks"), uncounted, holder }
+        // However slow the program is that is counted.
+        let locks = LockDir::options().tenure(Duration::from_hours(1)).open(dir).expect("a directory for locks");
+        Self { locks, uncounted, holder }
     }
 
     /// Warms up (a process keeps a spare claim from its eighth hold on), and then does the operation so many times, in its parts.

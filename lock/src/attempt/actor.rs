@@ -7,11 +7,10 @@ use super::Attempt;
 use crate::claim::Claim;
 use crate::directory::Directory;
 use crate::error::{LockError, SystemError};
-use crate::event::NoSink;
 use crate::hold::Hold;
 use crate::name::Session;
 use crate::process::Process;
-use crate::protocol::{Acquired, Completion, Operation};
+use crate::protocol::{Acquire, Acquired, Completion, Operation};
 use crate::request::{Counters, Request};
 use crate::spare::{self, Mode};
 use crate::sys::{self, Errno};
@@ -73,7 +72,7 @@ impl Actor {
         let fd = sys::file::open_directory(&self.path).map_err(failed)?;
         let stat = sys::file::stat(&fd).map_err(failed)?;
         let directory = Arc::new(Directory::new(fd, &self.path, stat, self.process));
-        let request = Request::reclaiming(&directory, &self.session, Arc::new(NoSink), Counters::Off);
+        let request = Request::reclaiming(&directory, &self.session, None, Counters::Off);
         let arbiter = directory.arbiter(self.session.range)?;
         let mut attempt = Attempt::new(&directory, &self.session, Duration::ZERO);
         attempt.arbiter = Some(arbiter);
@@ -117,8 +116,24 @@ impl Actor {
         let mut attempt = std::mem::replace(&mut life.attempt, Attempt::new(&life.directory, &session, Duration::ZERO));
         life.attempt.arbiter.clone_from(&attempt.arbiter);
         let held = attempt.held(Acquired::Fresh { token: 0 }, &life.request);
-        life.hold = Some(Hold::new(&life.request, held));
+        life.hold = Some(Hold::new(life.request.clone(), held));
         life.locked = true;
+    }
+
+    /// The hold is over, and an acquire begins with what it had.
+    ///
+    /// # Panics
+    ///
+    /// If it does not hold, or has given something back already.
+    pub fn hand_on(&mut self) {
+        let life = self.life();
+        let hold = life.hold.take().expect("only a holder hands on");
+        let claim = hold.claim().take().expect("its claim is open");
+        life.attempt = hold.handed_on(claim);
+        // The simulation knows no tokens that are taken ahead.
+        life.attempt.tenure = None;
+        // What the machine would do is asked of nobody.
+        life.attempt.machine = Acquire::new();
     }
 
     /// Removes the spares that dead processes left, and says how many there were.

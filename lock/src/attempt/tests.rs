@@ -4,7 +4,6 @@
 
 use super::{Attempt, Held, Progress};
 use crate::directory::Directory;
-use crate::event::NoSink;
 use crate::name::Session;
 use crate::process::Process;
 use crate::protocol::{Completion, Inode, Machine, Operation, Refusal, Step};
@@ -30,7 +29,7 @@ impl Stepped {
         let stat = sys::file::stat(&fd).expect("stat");
         let directory = Arc::new(Directory::new(fd, path, stat, process));
         let session = Arc::new(Session::new("s").expect("valid"));
-        let request = Request::reclaiming(&directory, &session, Arc::new(NoSink), Counters::Off);
+        let request = Request::reclaiming(&directory, &session, None, Counters::Off);
         Self { attempt: Attempt::new(&directory, &session, Duration::from_hours(1)), request }
     }
 

@@ -22,6 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// `IN_CLOSE_WRITE` arrives before the kernel has dropped the writer, so looks follow one another for a moment.
 const LOOK_SOON: Duration = Duration::from_micros(100);
 const SOON_LOOKS: u32 = 100;
+/// How often one looks whether another process has come to the lock that it was let have.
+const COME_LOOKS: u32 = 20;
 
 impl Attempt {
     /// Waits for what [`Progress::Blocked`] named, and tells the machine. Of a wait in the kernel's queue a signal may end it
@@ -30,6 +32,9 @@ impl Attempt {
         let completion = match operation {
             Operation::LockArbiter => {
                 let range = self.session.range;
+                if std::mem::take(&mut self.comes_last) {
+                    self.let_others_first();
+                }
                 let locked = self.arbiter().lock(range, wanted);
                 self.locked = locked.map_err(|errno| self.failed("wait for the arbiter of", errno))?;
                 self.locked.then_some(Completion::Done)
@@ -44,6 +49,19 @@ impl Attempt {
                 Ok(Waited::Ready)
             }
             None => Ok(Waited::Abandoned),
+        }
+    }
+
+    /// Until one of those who wait in other processes has the lock, or has had it. One that does not come is stopped, or its
+    /// processor is busy.
+    fn let_others_first(&mut self) {
+        let range = self.session.range;
+        for _ in 0..COME_LOOKS {
+            let arbiter = self.arbiter();
+            if arbiter.is_taken(range) || !arbiter.is_awaited(range) {
+                return;
+            }
+            sys::clock::pause(LOOK_SOON);
         }
     }
 

@@ -100,8 +100,8 @@ impl Outcome {
     }
 }
 
-/// The metrics, in the order of their cells: those first that every hold changes, because a slot ends with its last cell that
-/// is not zero.
+/// The metrics, in the order of their cells: those first that every hold changes, because a slot ends with the last cell that
+/// anything has changed.
 pub const FAMILIES: [Family; 13] = families();
 pub(super) const ACQUIRE: Family = FAMILIES[0];
 pub(super) const WAIT: Family = FAMILIES[5];

@@ -106,7 +106,7 @@ impl Metrics {
 
     fn value(&self, family: Family, series: usize) -> Value {
         let width = family.kind.cells();
-        let cells = &self.totals.0[family.first + series * width..][..width];
+        let cells = &self.totals.cells()[family.first + series * width..][..width];
         match family.kind {
             Kind::Counter | Kind::Gauge => Value::Number(cells[0]),
             Kind::Seconds => Value::Seconds(Duration::from_nanos(cells[0])),

@@ -78,12 +78,12 @@ impl Copy {
     }
 
     pub(super) fn encode(&mut self, sequence: u64, totals: &Totals) -> &[u8] {
-        let used = totals.0.iter().rposition(|cell| *cell != 0).map_or(0, |last| last + 1);
-        let copy = &mut self.0[..CELLS_AT + used * 8];
+        let used = totals.used();
+        let copy = &mut self.0[..CELLS_AT + used.len() * 8];
         let follow = copy.len() as u64 - 16;
         copy[8..16].copy_from_slice(&follow.to_le_bytes());
         copy[24..32].copy_from_slice(&sequence.to_le_bytes());
-        for (bytes, cell) in copy[CELLS_AT..].as_chunks_mut::<8>().0.iter_mut().zip(&totals.0) {
+        for (bytes, cell) in copy[CELLS_AT..].as_chunks_mut::<8>().0.iter_mut().zip(used) {
             *bytes = cell.to_le_bytes();
         }
         let check = crc32fast::hash(&copy[8..]);
@@ -102,11 +102,8 @@ pub(super) fn decode(bytes: &[u8]) -> Content {
         None => Content::Damaged,
         Some(body) if number(body, 0) != Some(layout()) || body.len() > COPY_LEN - 16 => Content::Other,
         Some(body) => {
-            let mut totals = Box::<Totals>::default();
-            for (cell, bytes) in totals.0.iter_mut().zip(body[16..].chunks_exact(8)) {
-                *cell = number(bytes, 0).unwrap_or_default();
-            }
-            Content::Totals { sequence: number(body, 8).unwrap_or_default(), totals }
+            let cells = body[16..].as_chunks::<8>().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
+            Content::Totals { sequence: number(body, 8).unwrap_or_default(), totals: Box::new(Totals::of(cells)) }
         }
     }
 }
@@ -146,11 +143,7 @@ mod tests {
     }
 
     fn totals(seed: u64) -> Totals {
-        let mut totals = Totals::default();
-        for (n, cell) in (0..).zip(&mut totals.0) {
-            *cell = seed * 1000 + n;
-        }
-        totals
+        Totals::of((0..).map(|n| seed * 1000 + n))
     }
 
     #[test]

@@ -10,15 +10,38 @@ use std::time::Duration;
 
 /// Counts, times in nanoseconds and gauges, cell by cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Totals(pub(super) [u64; CELLS]);
+pub(crate) struct Totals {
+    cells: [u64; CELLS],
+    /// From this one on all are zero.
+    used: usize,
+}
 
 impl Default for Totals {
     fn default() -> Self {
-        Self([0; CELLS])
+        Self { cells: [0; CELLS], used: 0 }
     }
 }
 
 impl Totals {
+    /// With these first cells.
+    pub(super) fn of(first: impl Iterator<Item = u64>) -> Self {
+        let mut totals = Self::default();
+        for (cell, number) in totals.cells.iter_mut().zip(first) {
+            *cell = number;
+            totals.used += 1;
+        }
+        totals
+    }
+
+    pub(super) fn cells(&self) -> &[u64; CELLS] {
+        &self.cells
+    }
+
+    /// The cells without those at the end that nothing has changed.
+    pub(super) fn used(&self) -> &[u64] {
+        &self.cells[..self.used]
+    }
+
     /// Counts what happened.
     pub(super) fn count(&mut self, event: &Event) {
         match event {
@@ -59,30 +82,31 @@ impl Totals {
         }
     }
 
-    pub(super) fn add(&mut self, family: Family, series: usize, number: u64) {
-        let cell = &mut self.0[family.first + series];
-        *cell = cell.saturating_add(number);
+    /// Adds to a cell, counted from the first one of the metric.
+    pub(super) fn add(&mut self, family: Family, nth: usize, number: u64) {
+        let at = family.first + nth;
+        self.cells[at] = self.cells[at].saturating_add(number);
+        self.used = self.used.max(at + 1);
     }
 
     /// A gauge never falls below zero: what began before its slot was had is not in it.
     fn subtract(&mut self, gauge: Family) {
-        let cell = &mut self.0[gauge.first];
+        let cell = &mut self.cells[gauge.first];
         *cell = cell.saturating_sub(1);
     }
 
     fn observe(&mut self, family: Family, series: usize, time: Duration) {
-        let bucket = bucket(time);
-        let cells = &mut self.0[family.first + series * family.kind.cells()..][..family.kind.cells()];
-        cells[bucket] = cells[bucket].saturating_add(1);
-        cells[BUCKETS] = cells[BUCKETS].saturating_add(nanoseconds(time));
+        let first = series * family.kind.cells();
+        self.add(family, first + bucket(time), 1);
+        self.add(family, first + BUCKETS, nanoseconds(time));
     }
 
     /// Adds what another process counted; its gauges only if it lives.
     pub(super) fn add_all(&mut self, other: &Self, lives: bool) {
-        for family in FAMILIES.iter().filter(|family| lives || family.kind != Kind::Gauge) {
-            let cells = family.first..family.first + family.kind.cells() * family.values.len();
-            for cell in cells {
-                self.0[cell] = self.0[cell].saturating_add(other.0[cell]);
+        for family in FAMILIES.into_iter().filter(|family| lives || family.kind != Kind::Gauge) {
+            let cells = &other.cells[family.first..][..family.kind.cells() * family.values.len()];
+            for (nth, number) in cells.iter().enumerate().filter(|(_, number)| **number > 0) {
+                self.add(family, nth, *number);
             }
         }
     }

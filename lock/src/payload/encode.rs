@@ -2,7 +2,6 @@
 
 use super::{Payload, TraceParent, hex, rfc3339, uuid};
 use serde::Serialize;
-use std::fmt::{self, Write};
 use std::time::SystemTime;
 
 impl Payload {
@@ -18,9 +17,9 @@ impl Payload {
 #[derive(Debug)]
 pub(crate) struct EncodedOwner {
     /// The object's first fields; it is not closed.
-    fields: String,
-    /// The second of the claim before, and how it is written up to its fraction: most claims follow one of the same second.
-    second: (u64, String),
+    fields: Vec<u8>,
+    /// The second of the claim before, and that claim up to the fraction of it: most claims follow one of the same second.
+    second: (u64, Vec<u8>),
 }
 
 /// The fields that are each hold's own.
@@ -46,55 +45,75 @@ impl EncodedOwner {
         };
         let mut object = json(&wire);
         object.pop();
-        Self { fields: object, second: (0, String::new()) }
+        Self { fields: object, second: (0, Vec::new()) }
     }
 
     /// The whole claim, as [`Payload::encode`].
     pub(crate) fn with(&mut self, hold: &OfHold<'_>, old_len: usize) -> Vec<u8> {
-        let mut object = String::with_capacity(512.max(old_len));
-        object.push_str(&self.fields);
-        if let Some((second, micros)) = hold.created_at.and_then(|at| self.in_parts(at)) {
-            field(&mut object, format_args!("\"createdAt\":\"{second}.{micros:06}Z\""));
+        let mut object = Vec::with_capacity(512.max(old_len));
+        match hold.created_at.and_then(|at| self.up_to_fraction(at)) {
+            Some((start, micros)) => {
+                object.extend_from_slice(start);
+                number(&mut object, micros, 6);
+                object.extend_from_slice(b"Z\"");
+            }
+            None => object.extend_from_slice(&self.fields),
         }
         if let Some(token) = hold.token {
-            field(&mut object, format_args!("\"token\":{token}"));
+            field(&mut object, b"\"token\":");
+            number(&mut object, token, 1);
         }
         if let Some(traceparent) = hold.traceparent {
-            field(&mut object, format_args!("\"traceparent\":\"{traceparent}\""));
+            field(&mut object, b"\"traceparent\":");
+            object.append(&mut json(&traceparent.to_string()));
         }
         if let Some(label) = hold.label {
-            field(&mut object, format_args!("\"label\":{}", json(label)));
+            field(&mut object, b"\"label\":");
+            object.append(&mut json(label));
         }
-        object.push_str("}\n");
-        let mut bytes = object.into_bytes();
-        if bytes.len() < old_len {
-            bytes.resize(old_len, b' ');
+        object.extend_from_slice(b"}\n");
+        if object.len() < old_len {
+            object.resize(old_len, b' ');
         }
-        bytes
+        object
     }
 
-    /// Its second as it is written, and its microseconds.
-    fn in_parts(&mut self, at: SystemTime) -> Option<(&str, u32)> {
+    /// A claim of this time up to the fraction of its second, and the microseconds that follow.
+    fn up_to_fraction(&mut self, at: SystemTime) -> Option<(&[u8], u64)> {
         let since = at.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         if self.second.0 != since.as_secs() || self.second.1.is_empty() {
-            let mut text = rfc3339(at)?.to_string();
-            text.truncate("2026-11-21T07:00:00".len());
-            self.second = (since.as_secs(), text);
+            let text = rfc3339(at)?.to_string();
+            let mut start = self.fields.clone();
+            field(&mut start, b"\"createdAt\":\"");
+            start.extend_from_slice(&text.as_bytes()[.."2026-11-21T07:00:00.".len()]);
+            self.second = (since.as_secs(), start);
         }
-        Some((&self.second.1, since.subsec_micros()))
+        Some((&self.second.1, since.subsec_micros().into()))
     }
 }
 
-/// One field more of an object that is not closed yet.
-fn field(object: &mut String, field: fmt::Arguments<'_>) {
-    if !object.ends_with('{') {
-        object.push(',');
+/// Begins one field more of an object that is not closed yet.
+fn field(object: &mut Vec<u8>, name: &[u8]) {
+    if !object.ends_with(b"{") {
+        object.push(b',');
     }
-    object.write_fmt(field).expect("a string takes everything");
+    object.extend_from_slice(name);
 }
 
-fn json(value: &(impl Serialize + ?Sized)) -> String {
-    serde_json::to_string(value).expect("strings and integers always serialise into memory")
+/// Writes a number in at least so many digits. A formatter would cost more than all the rest of a claim.
+fn number(object: &mut Vec<u8>, mut left: u64, least: usize) {
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    while left > 0 || digits.len() - first < least {
+        first -= 1;
+        digits[first] += (left % 10) as u8;
+        left /= 10;
+    }
+    object.extend_from_slice(&digits[first..]);
+}
+
+fn json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    serde_json::to_vec(value).expect("strings and integers always serialise into memory")
 }
 
 #[derive(Serialize)]

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `Arbitrate` | lock the arbiter range | done → `Token` |
 //! | `Token` | take a token | token → `Publish` |
+//! | `Renew` | take a token | token → `Write` |
 //! | `Publish` | create the claim, complete and locked | done → `Settle` · exists → `Open` |
 //! | `Open` | open the claim | opened → `Lock` · gone → `Publish` · busy, unknown → `Await` |
 //! | `Lock` | try the claim's lock | done → `Read` · busy → `Close`, then `Await` |
@@ -21,6 +22,10 @@
 //!
 //! The arbiter's path is compared once the claim is there, not before: a process that stopped in between would hold
 //! under an arbiter that is gone, beside a holder under the new one whose claim was deleted meanwhile.
+//!
+//! A lock that the holder before has [handed on](super::Released::HandedOn) begins with `Renew`: the range is locked, the claim is
+//! open, locked and, a moment ago, was at the path. Everything that a hold begins with is done anew: token, payload, and a look at
+//! both paths.
 //!
 //! The grace is noted for one inode, and that inode stays pinned until the machine ends or opens another one:
 //! a number that came back after a reuse would let a second owner's late unlink remove our claim.
@@ -41,7 +46,7 @@ pub struct Acquire {
 /// How the lock was had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Acquired {
-    /// There was no claim.
+    /// There was no claim, or it was handed on.
     Fresh {
         /// The hold's fencing token.
         token: u64,
@@ -59,6 +64,7 @@ pub enum Acquired {
 enum State {
     Arbitrate,
     Token,
+    Renew,
     Reopen,
     Publish,
     Open,
@@ -69,8 +75,8 @@ enum State {
     Probe(Inode),
     Grace(Inode),
     Await(Refusal),
-    Write(Standing),
-    Check(Standing),
+    Write(Option<Standing>),
+    Check(Option<Standing>),
     Settle(Option<Standing>),
     Withdraw,
     Remove,
@@ -94,6 +100,20 @@ impl Acquire {
         Self { state: State::Arbitrate, token: 0, graced: None }
     }
 
+    /// A machine for a lock that the holder before, of the same process, has handed on: the range is locked, and the claim is open
+    /// and locked.
+    #[must_use]
+    pub const fn handed_on() -> Self {
+        Self { state: State::Renew, token: 0, graced: None }
+    }
+
+    /// Whether the open claim is its own. Whoever drops the machine then ends with a [`Release`](super::Release).
+    #[must_use]
+    pub const fn has_claim(&self) -> bool {
+        use State as S;
+        matches!(self.state, S::Renew | S::Write(None) | S::Check(None) | S::Settle(_) | S::Withdraw | S::Remove)
+    }
+
     /// Whether a grace has passed whose claim is not taken over yet.
     #[must_use]
     pub const fn has_graced(&self) -> bool {
@@ -109,8 +129,8 @@ impl Acquire {
 
     fn after_read(&self, inode: Inode, standing: Standing) -> State {
         match standing {
-            Standing::OwnArbiter => State::Write(standing),
-            Standing::Foreign if self.graced == Some(inode) => State::Write(standing),
+            Standing::OwnArbiter => State::Write(Some(standing)),
+            Standing::Foreign if self.graced == Some(inode) => State::Write(Some(standing)),
             Standing::Foreign => State::Pin(inode),
         }
     }
@@ -129,7 +149,7 @@ impl Machine for Acquire {
         let token = self.token;
         Step::Do(match self.state {
             State::Arbitrate => Operation::LockArbiter,
-            State::Token => Operation::TakeToken,
+            State::Token | State::Renew => Operation::TakeToken,
             State::Reopen => Operation::ReopenArbiter,
             State::Publish => Operation::PublishClaim { token },
             State::Open => Operation::OpenClaim,
@@ -156,6 +176,10 @@ impl Machine for Acquire {
             (State::Token, C::Token(token)) => {
                 self.token = token;
                 State::Publish
+            }
+            (State::Renew, C::Token(token)) => {
+                self.token = token;
+                State::Write(None)
             }
             (State::Reopen, C::Done) => State::Arbitrate,
             (State::Publish, C::Done) => State::Settle(None),
@@ -187,7 +211,7 @@ impl Machine for Acquire {
                 State::Open
             }
             (State::Write(from), C::Done) => State::Check(from),
-            (State::Check(from), C::Done) => State::Settle(Some(from)),
+            (State::Check(from), C::Done) => State::Settle(from),
             (State::Settle(from), C::Done) => State::Hold(from),
             (State::Settle(_), C::Replaced) => State::Withdraw,
             (State::Withdraw, C::Done) => State::Remove,

@@ -5,12 +5,13 @@
 //! machines on Linux; the model checker in `session-lock-stress` runs the same ones over a simulated kernel.
 //!
 //! An operation that fails for good (a full disk, no descriptors left) is no completion: the driver drops the
-//! machine, which is always safe, because everything a machine has locked is given back by closing descriptors.
+//! machine, which is always safe, because everything a machine has locked is given back by closing descriptors. The file of an
+//! acquire that [has a claim](Acquire::has_claim) is removed by a [`Release`] then.
 //!
 //! | Machine | Does |
 //! |---|---|
 //! | [`Acquire`] | arbiter, token, claim; reclaims a dead owner's claim |
-//! | [`Release`] | unlinks its own claim, then unlocks, then closes |
+//! | [`Release`] | unlinks its own claim, then unlocks, then closes; or leaves all to the next holder of the process |
 //! | [`Heal`] | puts a deleted claim back, tells a replaced one |
 
 mod acquire;
@@ -19,7 +20,7 @@ mod release;
 
 pub use acquire::{Acquire, Acquired};
 pub use heal::{Heal, Healed};
-pub use release::{Release, Released};
+pub use release::{Release, Released, Successor};
 
 /// A file's identity on this kernel, for as long as somebody has it open or pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

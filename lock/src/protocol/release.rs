@@ -2,13 +2,16 @@
 //!
 //! | State | Operation | Completion → next state |
 //! |---|---|---|
-//! | `Check` | compare the path with the held claim | done → `Unlink` · gone, replaced → `Unlock`, lost |
+//! | `Check` | compare the path with the held claim | done → `Unlink`, or the end, handed on · gone, replaced → `Unlock`, lost |
 //! | `Unlink` | remove the path | done → `Unlock`, unlinked · gone → `Unlock`, lost |
 //! | `Unlock` | unlock the arbiter range | done → `Close` |
 //! | `Close` | close the claim | done → end |
 //!
 //! Unlinking after the unlock would remove the next holder's claim; so would unlinking a path that names another
 //! file. The process-local turn passes on only after the end.
+//!
+//! Where somebody in the same process waits for the turn, claim and locks may go on with it: then the path stays as it is and the
+//! next holder's [`Acquire`](super::Acquire::handed_on) goes on from there.
 
 use super::{Completion, LossCause, Machine, Operation, Step, mismatch};
 
@@ -16,6 +19,16 @@ use super::{Completion, LossCause, Machine, Operation, Step, mismatch};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Release {
     state: State,
+    successor: Successor,
+}
+
+/// Who is to hold next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Successor {
+    /// Whoever gets the lock.
+    Anyone,
+    /// A waiter of this process, which gets claim and locks as they are.
+    OwnWaiter,
 }
 
 /// What became of the claim.
@@ -25,6 +38,8 @@ pub enum Released {
     Unlinked,
     /// The path did not name it any more, and nothing was unlinked.
     Lost(LossCause),
+    /// It is ours, and stays for the next holder of this process, as do the locks.
+    HandedOn,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,14 +54,8 @@ enum State {
 impl Release {
     /// A machine at the start of the release.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { state: State::Check }
-    }
-}
-
-impl Default for Release {
-    fn default() -> Self {
-        Self::new()
+    pub const fn new(successor: Successor) -> Self {
+        Self { state: State::Check, successor }
     }
 }
 
@@ -66,7 +75,10 @@ impl Machine for Release {
     fn resume(&mut self, completion: Completion) {
         use Completion as C;
         self.state = match (self.state, completion) {
-            (State::Check, C::Done) => State::Unlink,
+            (State::Check, C::Done) => match self.successor {
+                Successor::Anyone => State::Unlink,
+                Successor::OwnWaiter => State::End(Released::HandedOn),
+            },
             (State::Check | State::Unlink, C::Gone) => State::Unlock(Released::Lost(LossCause::Deleted)),
             (State::Check, C::Replaced) => State::Unlock(Released::Lost(LossCause::Replaced)),
             (State::Unlink, C::Done) => State::Unlock(Released::Unlinked),

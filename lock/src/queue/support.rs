@@ -30,7 +30,7 @@ pub(crate) fn await_delivery(waiter: &Waiter, longest: Duration) -> Delivery {
     let unpark: Arc<Unpark> = Arc::default();
     let waker = Waker::from(Arc::clone(&unpark));
     loop {
-        if let Some(delivery) = waiter.poll(&waker) {
+        if let Some(delivery) = waiter.take(&waker).delivery {
             return delivery;
         }
         assert!(unpark.0.park(longest), "nobody passed the turn on");

@@ -313,11 +313,12 @@ pub(crate) fn write_at(file: impl AsFd, bytes: &[u8], offset: u64) -> Result<()>
     }
 }
 
-/// One write(2) of one byte at the end of a file that was opened for appending, and where that end is now: lseek(2).
-pub(crate) fn append_byte(file: impl AsFd) -> Result<u64> {
-    match rustix::io::write(&file, b".")? {
-        1 => fs::tell(file),
-        _ => Err(Errno::NOSPC),
+/// One write(2) at the end of a file that was opened for appending: how many of the bytes it took, at least one, and where
+/// that end is now: lseek(2).
+pub(crate) fn append(file: impl AsFd, bytes: &[u8]) -> Result<(u64, u64)> {
+    match rustix::io::write(&file, bytes)? {
+        0 => Err(Errno::NOSPC),
+        written => Ok((written as u64, fs::tell(file)?)),
     }
 }
 

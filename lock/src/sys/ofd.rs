@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd};
 /// A range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Range {
-    /// One byte at this offset, which lies below 2^62.
+    /// One byte at this offset, which lies below 2^63.
     Byte(u64),
     /// The whole file.
     All,
@@ -29,6 +29,11 @@ pub(crate) fn try_lock(fd: impl AsFd, range: Range) -> Result<Attempted> {
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(Attempted::Busy),
         Err(errno) => Err(errno),
     }
+}
+
+/// `F_OFD_SETLK`, `F_RDLCK`: any number of descriptions can have it at once. The descriptor must be readable.
+pub(crate) fn try_share(fd: impl AsFd, range: Range) -> Result<()> {
+    call(fd, libc::F_OFD_SETLK, libc::F_RDLCK, range).map(drop)
 }
 
 /// `F_OFD_SETLKW`, `F_WRLCK`: waits in the kernel's queue.
@@ -65,7 +70,7 @@ pub(crate) fn is_locked(fd: impl AsFd, range: Range) -> Result<bool> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conflict {
     None,
-    /// An OFD write lock, the only kind that this crate takes.
+    /// An OFD write lock, as every claim and every hold has it.
     Ofd,
     /// A read lock, or a traditional record lock, which belongs to a process.
     Other,

@@ -28,7 +28,7 @@ fn a_killed_owners_lock_is_free_at_once_and_the_waiter_says_why() {
     });
     wait_until(|| path.join("s.lock").exists());
     let recorder = Arc::new(Recorder::default());
-    let locks = LockDir { sink: recorder.clone(), ..stranger(path) };
+    let locks = LockDir { sink: Some(recorder.clone()), ..stranger(path) };
     assert!(matches!(locks.try_lock("s"), Ok(TryAcquire::Busy(_))));
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| locks.lock("s").timeout(LONG).blocking().expect("free").token());

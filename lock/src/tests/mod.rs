@@ -14,11 +14,11 @@ mod signals;
 mod spares;
 mod strangers;
 mod sweeps;
+mod tenures;
 mod turns;
 
-use crate::dir::LockDir;
+use crate::dir::{DEFAULT_TENURE, LockDir};
 use crate::directory::Directory;
-use crate::event::NoSink;
 use crate::name::Session;
 use crate::process::Process;
 use crate::request::Counters;
@@ -41,7 +41,7 @@ fn stranger(path: &Path) -> LockDir {
     let fd = sys::file::open_directory(path).expect("open");
     let stat = sys::file::stat(&fd).expect("stat");
     let directory = Arc::new(Directory::new(fd, path, stat, process));
-    LockDir { directory, grace: GRACE, sink: Arc::new(NoSink), counters: Counters::Kept }
+    LockDir { directory, grace: GRACE, tenure: DEFAULT_TENURE, sink: None, counters: Counters::Kept }
 }
 
 /// A fresh directory and two processes' views of it.

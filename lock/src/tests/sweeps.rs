@@ -156,7 +156,7 @@ fn the_sink_gets_reclaims_only() {
     let (dir, locks, other) = strangers();
     let recorder = Arc::new(Recorder::default());
     let sink = Arc::clone(&recorder) as Arc<dyn Sink>;
-    let locks = LockDir { sink, ..locks };
+    let locks = LockDir { sink: Some(sink), ..locks };
     leave_older(dir.path(), 0..1);
     leave_own(&other, 1..2);
     drop(locks.sweep().blocking().expect("listed"));
@@ -218,7 +218,7 @@ fn descriptors_that_run_out_make_a_batch_as_well() {
         }
         let hungry = Arc::new(Hungry::default());
         let sink = Arc::clone(&hungry) as Arc<dyn Sink>;
-        let locks = LockDir { grace: GRACE / 10, sink, ..stranger(path) };
+        let locks = LockDir { grace: GRACE / 10, sink: Some(sink), ..stranger(path) };
         let Ok(swept) = locks.sweep().blocking() else { return 2 };
         // With not one descriptor left, the first claim of a batch cannot be opened again after its grace.
         let removed = |claim: &&crate::SweptClaim| matches!(claim.outcome, SweepOutcome::Removed { .. });

@@ -38,7 +38,7 @@ impl Turns {
     /// Joins, and leaves at once.
     fn give_up(&self) {
         let waiter = self.queues.take_or_wait(range(), asked);
-        match waiter.map(|waiter| self.queues.leave(range(), &waiter)) {
+        match waiter.map(|waiter| self.queues.leave(range(), &waiter).delivery) {
             None | Some(Some(Delivery::Turn)) => self.queues.pass_on(range()),
             Some(None) => {}
             Some(Some(delivery)) => panic!("{delivery:?}"),

@@ -182,6 +182,12 @@ impl Figures<'_> {
                 Limit::AtLeast(5.0),
                 self.value("tasks", OURS, "1,000 tasks / hand-overs of two processes"),
             ),
+            // Some tenures of one millisecond.
+            self.goal(
+                "longest wait of another process beside 1,000 tasks (ms)",
+                Limit::AtMost(10.0),
+                at("tasks", "the other process", "longest wait", 1_000),
+            ),
             self.goal(
                 "acquire p50 with 10,000 locks held / with none",
                 Limit::AtMost(1.3),

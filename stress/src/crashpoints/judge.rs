@@ -142,7 +142,7 @@ pub(super) fn judge(setting: &Setting, scenario: Scenario, point: Option<&Point>
 
 impl Judge<'_> {
     fn open(&self) -> anyhow::Result<Box<dyn Peer>> {
-        self.setting.lock.open(&self.sessions, self.setting.grace)
+        self.setting.lock.open(&self.sessions, self.setting.grace, None)
     }
 
     fn claim(&self) -> PathBuf {

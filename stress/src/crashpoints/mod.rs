@@ -74,6 +74,20 @@ pub(crate) struct CrashpointsOptions {
     lock: Implementation,
 }
 
+impl CrashpointsOptions {
+    /// Those that are asked for, or all that the lock can play.
+    fn scenarios(&self) -> anyhow::Result<Vec<Scenario>> {
+        let plays = |scenario: &Scenario| !scenario.hands_on() || self.lock == Implementation::SessionLock;
+        if self.scenario.is_empty() {
+            return Ok(Scenario::value_variants().iter().copied().filter(plays).collect());
+        }
+        if let Some(scenario) = self.scenario.iter().find(|scenario| !plays(scenario)) {
+            anyhow::bail!("only session-lock plays {}: say another --scenario, or none", scenario.name());
+        }
+        Ok(self.scenario.clone())
+    }
+}
+
 /// Walks what is asked for, and prints it.
 pub(crate) fn crashpoints(options: &CrashpointsOptions, interrupted: &AtomicBool) -> anyhow::Result<Verdict> {
     tracer::is_possible().map_err(|why| anyhow::anyhow!("victims cannot be traced here: {why}"))?;
@@ -85,7 +99,8 @@ pub(crate) fn crashpoints(options: &CrashpointsOptions, interrupted: &AtomicBool
         parent: parent.path().to_owned(),
         spawning: RwLock::default(),
     };
-    let scenarios = if options.scenario.is_empty() { Scenario::value_variants() } else { &options.scenario };
+    let scenarios = options.scenarios()?;
+    let scenarios = scenarios.as_slice();
     match options.point {
         Some(nth) => {
             let [scenario] = scenarios else { anyhow::bail!("a point is one of one scenario: say which") };

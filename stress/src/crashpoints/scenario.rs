@@ -35,6 +35,8 @@ pub(crate) enum Scenario {
     Lost,
     /// The release of a hold that has lasted a while
     Release,
+    /// The same, while somebody in the same process waits, which gets what there is; and that one's release
+    HandOn,
 }
 
 /// With this new claim a process makes a spare, and removes those of the dead. A claim that is taken over is none.
@@ -70,7 +72,12 @@ impl Scenario {
 
     /// Whether the victim holds the lock when its section begins.
     pub(super) const fn begins_inside(self) -> bool {
-        matches!(self, Self::Heal | Self::Lost | Self::Release)
+        matches!(self, Self::Heal | Self::Lost | Self::Release | Self::HandOn)
+    }
+
+    /// Whether the hold with which its section begins is followed by another one of the victim.
+    pub(super) const fn hands_on(self) -> bool {
+        matches!(self, Self::HandOn)
     }
 
     /// Whether something happens to the claim within the section.

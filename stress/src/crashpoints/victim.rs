@@ -5,6 +5,8 @@
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 
 use super::scenario::Scenario;
-use crate::peers::{Asked, End, Held, Implementation, Peer};
+use crate::peers::{Acquired, Asked, End, Held, Implementation, Peer};
 
 /// What the tool tells a victim it starts.
 #[derive(Debug, Args)]
@@ -41,6 +43,9 @@ pub(crate) struct VictimOptions {
 pub(super) const HUNG: i32 = 3;
 /// A hold that is older has a watch on its claim.
 const WATCHED_AFTER: Duration = Duration::from_millis(60);
+/// How long it rests before it looks again whether it has acquired.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+type InTask<'a> = Pin<Box<dyn Future<Output = Acquired> + Send + 'a>>;
 /// The lock that everything is about.
 const LOCK: u16 = 0;
 
@@ -64,16 +69,28 @@ pub(crate) fn die(options: &VictimOptions) -> anyhow::Result<()> {
     let Some(scenario) = options.scenario else { return hold(options) };
     ptrace::traceme()?;
     raise(Signal::SIGSTOP)?;
-    let peer = options.lock.open(&options.sessions, options.grace)?;
+    // A process that is traced is slow.
+    let peer = options.lock.open(&options.sessions, options.grace, Some(Duration::MAX))?;
     for _ in 0..options.holds {
         released(acquire(&*peer, options.bound)?)?;
     }
     let held = if scenario.begins_inside() { Some(inside(&*peer, options)?) } else { None };
+    let mut next = if scenario.hands_on() { Some(peer.acquire_in_task(asked(Duration::MAX))) } else { None };
+    if let Some(next) = &mut next {
+        anyhow::ensure!(poll(next).is_pending(), "acquired what it holds already");
+    }
     say("begin")?;
     if scenario.disturbs() {
         hear()?;
     }
-    section(&*peer, held, options.timeout)?;
+    match (held, next) {
+        (Some(held), None) => end(held)?,
+        (Some(held), Some(next)) => {
+            end(held)?;
+            begin_and_end(finish(next))?;
+        }
+        (None, _) => begin_and_end(peer.acquire(asked(options.timeout)))?,
+    }
     say("end")?;
     hear()?;
     match acquire(&*peer, options.bound).and_then(|held| Ok((held.token(), released(held)?))) {
@@ -84,19 +101,33 @@ pub(crate) fn die(options: &VictimOptions) -> anyhow::Result<()> {
     say("bye")
 }
 
-fn section(peer: &dyn Peer, held: Option<Box<dyn Held>>, timeout: Duration) -> anyhow::Result<()> {
-    let held = match held {
-        Some(held) => held,
-        None => match peer.acquire(asked(timeout)) {
-            Ok(Some(held)) => {
-                say(&format!("acquired {}", held.token()))?;
-                hear()?;
-                held
-            }
-            Ok(None) => return say("timeout"),
-            Err(error) => return say(&format!("failed {error:#}")),
-        },
-    };
+fn begin_and_end(acquired: Acquired) -> anyhow::Result<()> {
+    match acquired {
+        Ok(Some(held)) => {
+            say(&format!("acquired {}", held.token()))?;
+            hear()?;
+            end(held)
+        }
+        Ok(None) => say("timeout"),
+        Err(error) => say(&format!("failed {error:#}")),
+    }
+}
+
+fn poll(acquire: &mut InTask<'_>) -> Poll<Acquired> {
+    acquire.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Looks again and again: a wake-up would need a second thread.
+fn finish(mut acquire: InTask<'_>) -> Acquired {
+    loop {
+        if let Poll::Ready(acquired) = poll(&mut acquire) {
+            return acquired;
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
+fn end(held: Box<dyn Held>) -> anyhow::Result<()> {
     match released(held) {
         Ok(()) => say("released"),
         Err(error) => say(&format!("release-failed {error:#}")),
@@ -114,7 +145,7 @@ fn inside(peer: &dyn Peer, options: &VictimOptions) -> anyhow::Result<Box<dyn He
 
 /// Holds until standard input ends, or a kill comes.
 fn hold(options: &VictimOptions) -> anyhow::Result<()> {
-    let peer = options.lock.open(&options.sessions, options.grace)?;
+    let peer = options.lock.open(&options.sessions, options.grace, None)?;
     for _ in 0..options.holds {
         released(acquire(&*peer, options.bound)?)?;
     }

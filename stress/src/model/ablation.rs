@@ -23,6 +23,8 @@ pub enum Ablation {
     Pin,
     /// The look at the path after a takeover's write finds one's own claim.
     PathCheck,
+    /// The look at the path of a claim that was handed on finds one's own claim.
+    HandOnCheck,
     /// The look at the path before a release's unlink finds one's own claim.
     ReleaseCheck,
     /// The arbiter's range is unlocked when a release begins, not after its unlink.
@@ -55,6 +57,7 @@ impl Ablation {
         Self::Grace,
         Self::Pin,
         Self::PathCheck,
+        Self::HandOnCheck,
         Self::ReleaseCheck,
         Self::UnlockLast,
         Self::Token,
@@ -84,6 +87,7 @@ impl Ablation {
             Self::Grace => "Grace",
             Self::Pin => "Pin",
             Self::PathCheck => "PathCheck",
+            Self::HandOnCheck => "HandOnCheck",
             Self::ReleaseCheck => "ReleaseCheck",
             Self::UnlockLast => "UnlockLast",
             Self::Token => "Token",
@@ -114,6 +118,7 @@ impl Ablation {
             Self::Grace => "the grace is over at once",
             Self::Pin => "a pin does not keep an inode's number from reuse",
             Self::PathCheck => "an acquire's look at the claim's path finds its own claim",
+            Self::HandOnCheck => "the look at the path of a claim that was handed on finds the own claim",
             Self::ReleaseCheck => "a release's look at the claim's path finds its own claim",
             Self::UnlockLast => "a release unlocks the arbiter's range first",
             Self::Token => "a token is the one before it again",
@@ -153,6 +158,9 @@ impl Scenario {
             Ablation::PublishLock => Self::two_arbiters(),
             Ablation::ArbiterCheck => Self::both_deleted(),
             Ablation::Turn | Ablation::TurnLast => Self { name: "two tasks", tasks: 2, older: 0, ..minimal },
+            Ablation::HandOnCheck => {
+                Self { name: "two tasks, one older", processes: 1, tasks: 2, crashes: 0, ..minimal }
+            }
             _ => minimal,
         };
         Self { rounds: 1, learning: Learning::Later, ablation: Some(ablation), ..scenario }

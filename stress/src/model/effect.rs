@@ -236,7 +236,10 @@ impl World {
             claim.spare = if seen { Spare::Intact } else { Spare::Touched };
         }
         let pretends = match self.processes[who].task() {
-            Task::Acquire(_) => scenario.lacks(Ablation::PathCheck),
+            Task::Acquire(_) => {
+                let handed_on = self.processes[who].own_slot().is_some();
+                scenario.lacks(if handed_on { Ablation::HandOnCheck } else { Ablation::PathCheck })
+            }
             Task::Release(_) => scenario.lacks(Ablation::ReleaseCheck),
             Task::Heal(_) => scenario.lacks(Ablation::HealCheck),
             _ => false,

@@ -124,10 +124,14 @@ impl World {
         match process.task() {
             Task::Hold => {
                 moves.push(Move::Release(number));
+                if self.is_waited_for(usize::from(number)) {
+                    moves.push(Move::HandOn(number));
+                }
                 if process.may_heal() && !scenario.lacks(Ablation::Heal) {
                     moves.push(Move::Heal(number));
                 }
             }
+            Task::HandedOn => moves.push(Move::Release(number)),
             Task::Absent if !process.is_over() && self.may_start(usize::from(number), scenario) => {
                 moves.push(Move::Start(number));
             }
@@ -135,9 +139,16 @@ impl World {
         }
     }
 
+    /// Whether another task of its process may want the turn.
+    fn is_waited_for(&self, who: usize) -> bool {
+        let waits = |task: usize| task != who && !self.processes[task].is_over() && !self.processes[task].is_busy();
+        self.siblings(who).any(waits)
+    }
+
     /// It has the turn, and a sweeper has something to sweep.
     fn may_start(&self, who: usize, scenario: &Scenario) -> bool {
         let has_turn = |task: &Process| match task.task() {
+            Task::HandedOn => false,
             Task::Release(_) => task.is_busy() && !scenario.lacks(Ablation::TurnLast),
             _ => task.is_busy(),
         };

@@ -2,7 +2,9 @@
 //!
 //! Most processes have one task. What several tasks of one process have in common is [`Shared`].
 
-use session_lock::protocol::{Acquire, Completion, Heal, Healed, Machine, Operation, Release, Step};
+use session_lock::protocol::{
+    Acquire, Completion, Heal, Healed, Machine, Operation, Release, Released, Step, Successor,
+};
 
 use super::kernel::{Arbiter, Slot};
 use super::scenario::{Scenario, spend};
@@ -59,6 +61,8 @@ pub(super) enum Task {
     Hold,
     Heal(Heal),
     Release(Release),
+    /// Its hold is over, and what it had is for another task of the process.
+    HandedOn,
     Ended,
     /// Not begun yet, between two rounds without a turn, or killed.
     Absent,
@@ -102,6 +106,7 @@ pub(super) enum Milestone {
     Acquired { token: u64 },
     Healed(Healed),
     Released,
+    HandedOn,
 }
 
 /// What follows for a task from the end of its round.
@@ -197,7 +202,7 @@ impl Process {
             Task::Acquire(machine) => asked(&machine.poll()),
             Task::Heal(machine) => asked(&machine.poll()),
             Task::Release(machine) => asked(&machine.poll()),
-            Task::Hold | Task::Ended | Task::Absent => None,
+            Task::Hold | Task::HandedOn | Task::Ended | Task::Absent => None,
         }
     }
 
@@ -222,9 +227,30 @@ impl Process {
         }
     }
 
-    pub(super) fn begin_release(&mut self) {
-        self.task = Task::Release(Release::new());
+    pub(super) fn begin_release(&mut self, successor: Successor) {
+        self.task = Task::Release(Release::new(successor));
         self.forget_look();
+    }
+
+    /// An acquire that has a claim of its own, which a look may find at the path.
+    pub(super) fn acquires_with_claim(&self) -> bool {
+        matches!(&self.task, Task::Acquire(machine) if machine.has_claim())
+    }
+
+    /// Begins to acquire with what it holds.
+    pub(super) fn acquire_again(&mut self) {
+        self.task = Task::Acquire(Acquire::handed_on());
+    }
+
+    /// Begins a round with what another task of the process has handed on.
+    pub(super) fn take_over(&mut self, from: &mut Self) {
+        self.start(from.arbiter);
+        self.acquire_again();
+        self.range = std::mem::replace(&mut from.range, Range::Free);
+        self.claim = from.claim.take();
+        (self.void, self.exposed) = (from.void, from.exposed);
+        self.forget_look();
+        from.finish_round(Turn::PassedOn);
     }
 
     /// Its claim is what the path names, from here on.
@@ -260,11 +286,16 @@ impl Process {
                 self.task = Task::Hold;
                 Some(Milestone::Healed(healed))
             }
-            Task::Release(machine) => {
-                end(machine, completion)?;
-                self.finish_round(turn);
-                Some(Milestone::Released)
-            }
+            Task::Release(machine) => match end(machine, completion)? {
+                Released::HandedOn => {
+                    self.task = Task::HandedOn;
+                    Some(Milestone::HandedOn)
+                }
+                Released::Unlinked | Released::Lost(_) => {
+                    self.finish_round(turn);
+                    Some(Milestone::Released)
+                }
+            },
             task => unreachable!("{task:?} waits for no completion"),
         }
     }

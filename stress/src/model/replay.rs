@@ -64,6 +64,7 @@ fn said(action: Move) -> String {
         Move::Elapse(number) => ("elapse", number),
         Move::Heal(number) => ("heal", number),
         Move::Release(number) => ("release", number),
+        Move::HandOn(number) => ("hand-on", number),
         Move::Refuse(number) => ("refuse", number),
         Move::Cancel(number) => ("cancel", number),
         Move::Kill(number) => ("kill", number),

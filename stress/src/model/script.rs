@@ -7,8 +7,7 @@
 //! A script is *legal* where each operation has what it works on: an open claim, a pin, a name to make. It need not be one that
 //! the machines produce. Left out, with the reason:
 //!
-//! - A claim that a process made itself is closed only while the path does not name it, and not overwritten: the
-//!   machines look before they close, and what the driver knows of the file's size is not simulated.
+//! - A claim that a process made itself is closed only while the path does not name it: the machines look before they close.
 //! - A claim is overwritten only under its lock, and an older peer writes only into a file that is still empty: what
 //!   becomes of two payloads in one file is not simulated either.
 //! - Waits: they have no effect, and when they end is anybody's guess. The arbiter that would have to be waited for is *busy*.
@@ -72,6 +71,8 @@ pub enum Deed {
     Operate(Operation),
     /// Its acquire is over, and its hold begins: what follows is done as healing and releasing do it.
     Hold,
+    /// Its hold is over, and an acquire begins with what it had.
+    HandOn,
     /// It removes the spares that dead processes left.
     Sweep,
     /// It ends in good order, between two acquires.
@@ -174,7 +175,7 @@ impl Deed {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
         let operations = text::OPERATIONS.iter().map(|(_, operation)| Self::Operate(*operation));
-        [Self::Start, Self::Hold, Self::Sweep, Self::End, Self::Kill].into_iter().chain(operations)
+        [Self::Start, Self::Hold, Self::HandOn, Self::Sweep, Self::End, Self::Kill].into_iter().chain(operations)
     }
 }
 

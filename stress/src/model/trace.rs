@@ -6,7 +6,7 @@ use session_lock::protocol::{Completion, Operation, Standing};
 
 use super::kernel::Slot;
 use super::peer;
-use super::process::{Process, Role, Task};
+use super::process::{Process, Range, Role, Task};
 use super::property::Property;
 use super::scenario::{Learning, Scenario};
 use super::world::{Move, World};
@@ -96,7 +96,7 @@ fn describe(before: &World, action: Move, after: &World) -> Option<Line> {
     let process = |number: u8, what| Some(Line { actor: before.name(usize::from(number)), what });
     let outside = |actor: &str, what: &str| Some(Line { actor: actor.to_owned(), what: what.to_owned() });
     match action {
-        Move::Operate(number) | Move::Heal(number) | Move::Release(number) => {
+        Move::Operate(number) | Move::Heal(number) | Move::Release(number) | Move::HandOn(number) => {
             process(number, system_call(before, after, usize::from(number), action))
         }
         Move::Resume(number) => {
@@ -124,6 +124,7 @@ fn begun(before: &World, after: &World, who: usize) -> String {
     let arbiter = after.processes[who].arbiter;
     match before.shared[before.home(who)].arbiter {
         None => format!("starts: openat(arbiter) -> {arbiter}"),
+        Some(_) if after.processes[who].range == Range::Locked => "begins with what was handed on".to_owned(),
         Some(_) => "begins with the turn".to_owned(),
     }
 }
@@ -149,6 +150,7 @@ fn progress(before: &Process, after: &Process) -> Option<String> {
         (Task::Acquire(_), Task::Hold) => Some(format!("HOLDS with token {}", after.token)),
         (Task::Heal(_), Task::Hold) if !after.may_heal() => Some("knows that its claim is lost".to_owned()),
         (Task::Release(_), Task::Acquire(_) | Task::Ended | Task::Absent) => Some("has released".to_owned()),
+        (Task::Release(_), Task::HandedOn) => Some("has handed on".to_owned()),
         _ => None,
     }
 }
@@ -156,7 +158,7 @@ fn progress(before: &Process, after: &Process) -> Option<String> {
 fn system_call(before: &World, after: &World, who: usize, action: Move) -> String {
     let (old, new) = (&before.processes[who], &after.processes[who]);
     let operation = match action {
-        Move::Heal(_) | Move::Release(_) => Some(Operation::CheckClaim),
+        Move::Heal(_) | Move::Release(_) | Move::HandOn(_) => Some(Operation::CheckClaim),
         _ => old.operation(),
     };
     let Some(operation) = operation else { return String::new() };
@@ -191,6 +193,7 @@ fn system_call(before: &World, after: &World, who: usize, action: Move) -> Strin
     let purpose = match action {
         Move::Heal(_) => "heals: ",
         Move::Release(_) => "releases: ",
+        Move::HandOn(_) => "hands on: ",
         _ => "",
     };
     let completion = new.pending.map_or_else(String::new, |completion| result(operation, completion, &path));

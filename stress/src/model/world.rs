@@ -1,6 +1,6 @@
 //! One state of the search: the kernel, the actors and what is left of the faults. What a move does to it.
 
-use session_lock::protocol::{Completion, Healed, Operation};
+use session_lock::protocol::{Completion, Healed, Operation, Successor};
 
 use super::ablation::Ablation;
 use super::kernel::{Content, Grown, Kernel, Slot, Slots};
@@ -50,15 +50,18 @@ pub(super) enum Move {
     Elapse(u8),
     /// A holder begins to look after its claim.
     Heal(u8),
-    /// A holder begins to release.
+    /// A holder begins to release, or what a holder has handed on is released, because nobody wants it any more.
     Release(u8),
+    /// A holder begins to hand what it has on to another task of its process.
+    HandOn(u8),
     /// The kernel does not tell: the operation has no effect and no answer.
     Refuse(u8),
     /// The acquire is cancelled, or fails, between two operations; a sweeper gives it up.
     Cancel(u8),
     /// SIGKILL hits the process of this task.
     Kill(u8),
-    /// A task begins a round with the turn, and starts its process if that does not run: at first, or in a dead one's place.
+    /// A task begins a round with the turn, and with what another task has handed on. It starts its process if that does not run:
+    /// at first, or in a dead one's place.
     Start(u8),
     /// A peer takes its next step, or learns of its last one's answer.
     Peer(u8),
@@ -80,7 +83,11 @@ impl Move {
     /// Whose machine moves with it.
     pub(super) fn machine(self) -> Option<u8> {
         match self {
-            Self::Operate(number) | Self::Heal(number) | Self::Release(number) | Self::Refuse(number) => Some(number),
+            Self::Operate(number)
+            | Self::Heal(number)
+            | Self::Release(number)
+            | Self::HandOn(number)
+            | Self::Refuse(number) => Some(number),
             _ => None,
         }
     }
@@ -144,7 +151,11 @@ impl World {
                 self.operate_next(usize::from(number), scenario)
             }
             Move::Release(number) => {
-                self.begin_release(usize::from(number), scenario);
+                self.begin_release(usize::from(number), Successor::Anyone, scenario);
+                self.operate_next(usize::from(number), scenario)
+            }
+            Move::HandOn(number) => {
+                self.begin_release(usize::from(number), Successor::OwnWaiter, scenario);
                 self.operate_next(usize::from(number), scenario)
             }
             Move::Resume(number) => {
@@ -171,7 +182,7 @@ impl World {
     /// What nobody's machine asks for.
     fn act_outside(&mut self, action: Move, scenario: &Scenario) {
         match action {
-            Move::Cancel(number) => self.cancel(usize::from(number)),
+            Move::Cancel(number) => self.cancel(usize::from(number), scenario),
             Move::Kill(number) => self.kill(usize::from(number), scenario),
             Move::Start(number) => self.start(usize::from(number)),
             Move::Peer(number) => self.step_peer(usize::from(number)),
@@ -202,6 +213,12 @@ impl World {
 
     fn start(&mut self, who: usize) {
         let home = self.home(who);
+        if let Some(from) = self.siblings(who).find(|task| self.processes[*task].task() == Task::HandedOn) {
+            let mut before = self.processes[from];
+            self.processes[who].take_over(&mut before);
+            self.processes[from] = before;
+            return;
+        }
         let kernel = &mut self.kernel;
         let arbiter = *self.shared[home].arbiter.get_or_insert_with(|| kernel.open_arbiter());
         self.processes[who].start(arbiter);
@@ -220,10 +237,14 @@ impl World {
         self.shared[home] = Shared::default();
     }
 
-    /// A dropped acquire closes its claim, which is no spare any more because a path may name it, and unlocks the range.
-    fn cancel(&mut self, who: usize) {
+    /// A dropped acquire ends as a hold does if it has a claim of its own. Otherwise it closes what it has open, which is no spare
+    /// any more because a path may name it, and unlocks the range.
+    fn cancel(&mut self, who: usize, scenario: &Scenario) {
         if self.processes[who].role() == Role::Application {
             spend(&mut self.faults.cancellations);
+        }
+        if self.processes[who].acquires_with_claim() {
+            return self.begin_release(who, Successor::Anyone, scenario);
         }
         if let Some(claim) = self.processes[who].claim.filter(|claim| claim.spare != super::process::Spare::No) {
             self.kernel.kept.remove(claim.slot);
@@ -234,8 +255,8 @@ impl World {
         self.processes[who].leave();
     }
 
-    fn begin_release(&mut self, who: usize, scenario: &Scenario) {
-        self.processes[who].begin_release();
+    fn begin_release(&mut self, who: usize, successor: Successor, scenario: &Scenario) {
+        self.processes[who].begin_release(successor);
         if scenario.lacks(Ablation::UnlockLast) {
             self.unlock_range(who);
         }
@@ -274,7 +295,7 @@ impl World {
         match after.resume(completion, self.turn(who)) {
             None | Some(Milestone::Healed(_)) => true,
             Some(Milestone::Released) => self.siblings(who).len() == 1 && after.is_busy(),
-            Some(Milestone::Acquired { .. }) => false,
+            Some(Milestone::Acquired { .. } | Milestone::HandedOn) => false,
         }
     }
 
@@ -307,7 +328,9 @@ impl World {
                 let grown = self.kernel.hold_with(self.processes[who].arbiter, token);
                 (grown == Grown::No).then_some(Property::TokensGrow)
             }
-            Milestone::Healed(Healed::Intact) => (!self.has_seen(who)).then_some(Property::HolderKnows),
+            Milestone::Healed(Healed::Intact) | Milestone::HandedOn => {
+                (!self.has_seen(who)).then_some(Property::HolderKnows)
+            }
             Milestone::Healed(_) | Milestone::Released => None,
         }
     }

@@ -153,14 +153,20 @@ impl Implementation {
         }
     }
 
-    /// Opens the lock directory with this lock. `grace`: what a foreign claim gets before it is reclaimed.
-    pub(crate) fn open(self, sessions: &Path, grace: Duration) -> anyhow::Result<Box<dyn Peer>> {
+    /// Opens the lock directory with this lock. `grace`: what a foreign claim gets before it is reclaimed; `tenure`: how long holds of
+    /// this process may follow each other, if not as long as by default.
+    pub(crate) fn open(
+        self,
+        sessions: &Path,
+        grace: Duration,
+        tenure: Option<Duration>,
+    ) -> anyhow::Result<Box<dyn Peer>> {
         use kernel::{ClaimLock, Flock, Order};
         use orphan::{Identity, Memory, OrphanLock};
         use seed::{SeedLock, Takeover};
         let orphan = |identity, memory| Box::new(OrphanLock::new(sessions, identity, memory));
         Ok(match self {
-            Self::SessionLock => Box::new(session::SessionLock::open(sessions, grace)?),
+            Self::SessionLock => Box::new(session::SessionLock::open(sessions, grace, tenure)?),
             Self::Flock => Box::new(Flock::new(sessions)),
             Self::OlderPeer => Box::new(older::OlderLock::new(sessions, file::Format::Pid)),
             Self::OlderPeerStarttime => Box::new(older::OlderLock::new(sessions, file::Format::PidAndStart)),

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use session_lock::metrics::Value;
-use session_lock::{Guard, Lock, LockDir, LockError, ReleaseError, TryAcquire};
+use session_lock::{DEFAULT_TENURE, Guard, Lock, LockDir, LockError, ReleaseError, TryAcquire};
 
 use super::{Acquired, Asked, End, Held, Peer, session};
 
@@ -16,8 +16,9 @@ pub(super) struct SessionLock {
 }
 
 impl SessionLock {
-    pub(super) fn open(sessions: &Path, grace: Duration) -> anyhow::Result<Self> {
-        Ok(Self { dir: LockDir::options().grace(grace).open(sessions)? })
+    pub(super) fn open(sessions: &Path, grace: Duration, tenure: Option<Duration>) -> anyhow::Result<Self> {
+        let options = LockDir::options().grace(grace).tenure(tenure.unwrap_or(DEFAULT_TENURE));
+        Ok(Self { dir: options.open(sessions)? })
     }
 
     fn lock(&self, asked: Asked) -> Lock<'_> {

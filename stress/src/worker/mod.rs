@@ -122,7 +122,7 @@ pub(crate) fn work(options: &WorkerOptions) -> anyhow::Result<()> {
     let ending = end_of_input(options.bound);
     let _spans = telemetry::start("session-lock-stress-worker")?;
     let host = Arc::new(Host {
-        peer: options.lock.open(&options.sessions, options.grace).context("cannot open the lock directory")?,
+        peer: options.lock.open(&options.sessions, options.grace, None).context("cannot open the lock directory")?,
         journal: Journal::open(&options.history)?,
         counters: Counters::open(&options.counters)?,
         control: Control::open(&options.control)?,

@@ -29,6 +29,7 @@ const EXPECTED: &[(&str, &[&str], &[&str])] = &[
     ("process unlock-arbiter", &["done"], &[]),
     ("process start", &["done"], &[]),
     ("process hold", &["done"], &[]),
+    ("process hand-on", &["done"], &[]),
     ("process sweep", &["swept none", "swept some"], &[]),
     ("process end", &["done"], &[]),
     ("process kill", &["done"], &[]),

@@ -130,6 +130,10 @@ fn act(actor: &mut Actor, deed: Deed, spares: Spares) -> Answer {
             actor.hold();
             Ok(Completion::Done)
         }
+        Deed::HandOn => {
+            actor.hand_on();
+            Ok(Completion::Done)
+        }
         Deed::End => {
             actor.end();
             Ok(Completion::Done)

@@ -1,12 +1,14 @@
 //! All who may end a hold at once: its guard, the watcher after its longest time, a restart.
 
-use super::{Party, directory, many_schedules, poll};
+use super::{Party, directory, every_schedule, many_schedules, poll, polled};
 use crate::event::{Event, HoldExceeded};
 use crate::sys::sync::thread;
 use crate::{LockError, Loss, ReleaseError, TryAcquire};
-use std::future::IntoFuture;
-use std::sync::Arc;
+use std::future::{Future, IntoFuture};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 #[test]
@@ -107,5 +109,71 @@ fn no_hold_from_before_a_restart_outlasts_it() {
             Err(error) => panic!("{error}"),
         }
         assert!(!claim.exists(), "a claim was left");
+    });
+}
+
+/// Says whether a claim is there when its future is woken.
+struct Looks(PathBuf, Mutex<Option<bool>>);
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        *self.1.lock().expect("no panic") = Some(self.0.exists());
+    }
+}
+
+/// When holders are told of a restart nothing is left of the instance, not even what a hold has handed on to an acquire that has
+/// not noticed.
+#[test]
+fn a_restart_ends_what_was_handed_on() {
+    let (dir, claim) = directory();
+    let path = dir.path().to_owned();
+    // There is one.
+    every_schedule(2, move || {
+        let party = Party::new(&path);
+        let (guard, other) = (party.acquire().expect("free"), party.locks.lock("t").blocking().expect("free"));
+        let looks = Arc::new(Looks(claim.clone(), Mutex::new(None)));
+        let waker = Waker::from(Arc::clone(&looks));
+        let mut lost = Box::pin(other.lost());
+        assert!(lost.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let (mut next, held) = polled(&party.locks);
+        assert!(held.is_none(), "somebody holds");
+        guard.release().expect("it was held");
+        assert!(claim.exists(), "it was not handed on");
+        for released in party.process.restart() {
+            released.expect("unlinked");
+        }
+        assert_eq!(*looks.1.lock().expect("no panic"), Some(false));
+        assert!(matches!(poll(&mut next), Some(Err(LockError::Restarted))));
+        assert!(party.is_idle());
+    });
+}
+
+/// The same, while who was given it takes it, or gives up. Wherever the restart comes in, nothing is left when it is over.
+#[test]
+fn a_restart_meets_what_is_handed_on_wherever_it_is() {
+    let (dir, claim) = directory();
+    let path = dir.path().to_owned();
+    many_schedules(500, move || {
+        let party = Party::new(&path);
+        let guard = party.acquire().expect("free");
+        let waiting = [polled(&party.locks), polled(&party.locks)].map(|(acquire, held)| {
+            assert!(held.is_none(), "somebody holds");
+            acquire
+        });
+        let [gives_up, mut takes] = waiting;
+        guard.release().expect("it was held");
+        let leaving = thread::spawn(move || drop(gives_up));
+        let taking = thread::spawn(move || {
+            // The guard goes only after the restart.
+            let held = poll(&mut takes);
+            (takes, held)
+        });
+        for released in party.process.restart() {
+            released.expect("unlinked");
+        }
+        assert!(!claim.exists(), "a claim outlasted the restart");
+        leaving.join().expect("no panic");
+        drop(taking.join().expect("no panic"));
+        assert!(!claim.exists() && party.is_idle());
     });
 }

@@ -81,6 +81,9 @@ fn many_schedules(count: usize, scenario: impl Fn() + Send + Sync + 'static) {
     assert_eq!(ran, 4 * count);
 }
 
+/// Some looks at the clock.
+const TENURE: Duration = Duration::from_millis(100);
+
 /// One process and what it sees of a directory. Each schedule begins with a new one.
 struct Party {
     process: &'static Process,
@@ -101,7 +104,7 @@ impl Party {
         let seen = Arc::new(Seen::default());
         let sink: Arc<dyn Sink> = seen.clone();
         // The counters have locks of the standard library.
-        let locks = LockDir { directory, grace, sink, counters: Counters::Off };
+        let locks = LockDir { directory, grace, tenure: TENURE, sink: Some(sink), counters: Counters::Off };
         Arc::new(Self { process, locks, seen })
     }
 

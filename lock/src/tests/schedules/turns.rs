@@ -3,7 +3,7 @@
 use super::{Inside, every_schedule, many_schedules};
 use crate::error::LockError;
 use crate::queue::support::{asked, await_delivery, range};
-use crate::queue::{Delivery, Parker, Queues, Waiter};
+use crate::queue::{Delivery, Parker, Parting, Queues, Waiter};
 use crate::sys::sync::thread;
 use crate::waiters::Waiters;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Turns {
     /// Joins, looks once and gives up, as a future does that is dropped.
     fn give_up(&self) {
         let Some(waiter) = self.join() else { return self.use_turn() };
-        match waiter.poll(Waker::noop()) {
+        match waiter.take(Waker::noop()).delivery {
             Some(Delivery::Turn) => self.use_turn(),
             Some(delivery) => panic!("{delivery:?}"),
             None => self.leave(&waiter),
@@ -52,7 +52,7 @@ impl Turns {
     }
 
     fn leave(&self, waiter: &Arc<Waiter>) {
-        match self.queues.leave(range(), waiter) {
+        match self.queues.leave(range(), waiter).delivery {
             Some(Delivery::Turn) => self.queues.pass_on(range()),
             Some(delivery) => panic!("{delivery:?}"),
             None => {}
@@ -164,8 +164,11 @@ fn a_restart_ends_each_once_and_loses_no_turn() {
             let turns = Arc::clone(&turns);
             move || {
                 for (range, waiter) in turns.queues.take_waiters() {
-                    if let Some(Delivery::Turn) = waiter.end() {
-                        turns.queues.pass_on(range);
+                    match waiter.end() {
+                        Parting::Wake(waker) => waker.wake(),
+                        Parting::PassOn(Delivery::Turn) => turns.queues.pass_on(range),
+                        Parting::PassOn(delivery) => panic!("{delivery:?}"),
+                        Parting::Done => {}
                     }
                 }
             }

@@ -4,7 +4,7 @@
 //! rest are any legal ones.
 
 use session_lock::Spares;
-use session_lock::protocol::{Acquire, Completion, Heal, Machine, Operation, Release, Step};
+use session_lock::protocol::{Acquire, Completion, Heal, Machine, Operation, Release, Released, Step, Successor};
 
 use super::{Act, Answer, Cast, Deed, Deletion, OlderDeed, Script, Simulated};
 
@@ -60,7 +60,7 @@ fn is_followed(rng: &mut fastrand::Rng, act: Act) -> bool {
 fn weighted(rng: &mut fastrand::Rng, legal: &[Act]) -> Act {
     let weight = |act: &Act| match act {
         Act::Process(_, Deed::Start) => 48,
-        Act::Process(_, Deed::Operate(_) | Deed::Hold) => 8,
+        Act::Process(_, Deed::Operate(_) | Deed::Hold | Deed::HandOn) => 8,
         Act::Process(_, Deed::Kill | Deed::End | Deed::Sweep) | Act::Delete(Deletion::Claim) => 3,
         Act::Older(_, OlderDeed::Create) => 6,
         Act::Older(_, OlderDeed::Write | OlderDeed::Close | OlderDeed::Unlink) => 24,
@@ -79,18 +79,22 @@ fn weighted(rng: &mut fastrand::Rng, legal: &[Act]) -> Act {
 
 impl Guide {
     fn deed(self) -> Deed {
-        fn next<T>(step: &Step<T>) -> Deed {
+        fn next<T>(step: &Step<T>, end: Deed) -> Deed {
             match step {
                 Step::Do(operation) => Deed::Operate(*operation),
-                Step::Done(_) => Deed::Hold,
+                Step::Done(_) => end,
             }
         }
         let deed = match self {
-            Self::Acquire(machine) => next(&machine.poll()),
-            Self::Heal(machine) => next(&machine.poll()),
-            Self::Release(machine) => next(&machine.poll()),
+            Self::Acquire(machine) => next(&machine.poll(), Deed::Hold),
+            Self::Heal(machine) => next(&machine.poll(), Deed::Hold),
+            Self::Release(machine) => next(&machine.poll(), Deed::HandOn),
         };
         Deed::all().find(|other| other.name() == deed.name()).unwrap_or(deed)
+    }
+
+    fn release(rng: &mut fastrand::Rng) -> Self {
+        Self::Release(Release::new(if rng.bool() { Successor::Anyone } else { Successor::OwnWaiter }))
     }
 
     /// Begins anew where the process does, and learns what its machine asked for.
@@ -98,15 +102,16 @@ impl Guide {
         match (deed, answer) {
             (Deed::Start, _) => Self::Acquire(Acquire::new()),
             (Deed::Hold, _) if rng.bool() => Self::Heal(Heal::new(1)),
-            (Deed::Hold, _) => Self::Release(Release::new()),
+            (Deed::Hold, _) => Self::release(rng),
+            (Deed::HandOn, _) => Self::Acquire(Acquire::handed_on()),
             (Deed::Operate(Operation::LockArbiter), Answer::Completed(Completion::Busy)) => self,
-            (Deed::Operate(_), Answer::Completed(completion)) if self.deed() == deed => self.resumed(*completion),
+            (Deed::Operate(_), Answer::Completed(completion)) if self.deed() == deed => self.resumed(*completion, rng),
             _ => self,
         }
     }
 
     /// Waits end at once, and a machine that has ended is followed by the next one.
-    fn resumed(mut self, completion: Completion) -> Self {
+    fn resumed(mut self, completion: Completion, rng: &mut fastrand::Rng) -> Self {
         match &mut self {
             Self::Acquire(machine) => {
                 machine.resume(completion);
@@ -118,12 +123,12 @@ impl Guide {
             Self::Heal(machine) => {
                 machine.resume(completion);
                 if matches!(machine.poll(), Step::Done(_)) {
-                    return Self::Release(Release::new());
+                    return Self::release(rng);
                 }
             }
             Self::Release(machine) => {
                 machine.resume(completion);
-                if matches!(machine.poll(), Step::Done(_)) {
+                if matches!(machine.poll(), Step::Done(Released::Unlinked | Released::Lost(_))) {
                     return Self::Acquire(Acquire::new());
                 }
             }

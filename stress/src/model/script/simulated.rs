@@ -1,7 +1,7 @@
 //! A script on the simulated kernel.
 
 use session_lock::Spares;
-use session_lock::protocol::{Completion, Inode, Operation};
+use session_lock::protocol::{Completion, Inode, Operation, Successor};
 
 use super::{Act, Answer, Cast, Deed, Deletion, Found, OlderDeed, ReaderDeed, View};
 use crate::model::ablation::Ablation;
@@ -71,6 +71,11 @@ impl Simulated {
                             && process.range == Range::Locked
                             && process.claim.is_some_and(|claim| claim.locked)
                     }
+                    Deed::HandOn => {
+                        holds(process)
+                            && process.range == Range::Locked
+                            && process.claim.is_some_and(|claim| claim.locked)
+                    }
                     Deed::Operate(operation) => self.has_its_preconditions(process, operation),
                 }
             }
@@ -106,9 +111,7 @@ impl Simulated {
             Operation::OpenClaim => !holds && claim.is_none(),
             Operation::ProbeWriters => !holds && claim.is_none() && process.pin.is_some(),
             Operation::LockClaim | Operation::ReadClaim | Operation::PinClaim => !holds && claim.is_some(),
-            Operation::WriteClaim { .. } => {
-                !holds && claim.is_some_and(|claim| claim.locked && claim.spare == Spare::No)
-            }
+            Operation::WriteClaim { .. } => !holds && claim.is_some_and(|claim| claim.locked),
             Operation::PublishClaim { .. } => holds == claim.is_some(),
             Operation::CheckClaim => claim.is_some(),
             Operation::CloseClaim => {
@@ -175,8 +178,9 @@ impl Simulated {
             Deed::Operate(operation) => return Answer::Completed(self.operate(who, operation)),
             Deed::Hold => {
                 process.pin = None;
-                process.begin_release();
+                process.begin_release(Successor::Anyone);
             }
+            Deed::HandOn => process.acquire_again(),
             Deed::End => {
                 process.leave();
                 if let Some(spare) = std::mem::take(&mut self.world.shared[usize::from(who)]).spare {

@@ -70,6 +70,7 @@ impl Deed {
         match self {
             Self::Start => "start",
             Self::Hold => "hold",
+            Self::HandOn => "hand-on",
             Self::Sweep => "sweep",
             Self::End => "end",
             Self::Kill => "kill",
