@@ -111,12 +111,21 @@ unsafe impl Sync for Held {}
 
 static HELD: Held = Held(UnsafeCell::new(None));
 
-/// Writes a file that no forked child has open meanwhile: whoever probes it next would find a living writer.
+/// Runs while no test makes a child: a claim that is open for writing would be open in the child as well, for a moment at
+/// least, and whoever probes it then finds a living writer.
+#[cfg(all(test, not(session_lock_shuttle)))]
+pub(crate) fn between_forks<T>(run: impl FnOnce() -> T) -> T {
+    // In the child it is locked by the copy of the thread that forked, which unlocks it.
+    static FORKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _forking = FORKING.lock().unwrap_or_else(PoisonError::into_inner);
+    run()
+}
+
+/// Writes a file that no child of this process has open.
 #[cfg(all(test, not(session_lock_shuttle)))]
 #[expect(clippy::disallowed_methods, reason = "a test's own file")]
 pub(crate) fn write_between_forks(path: impl AsRef<std::path::Path>, content: impl AsRef<[u8]>) {
-    let _no_fork = OPENING.read().unwrap_or_else(PoisonError::into_inner);
-    std::fs::write(path, content).expect("written");
+    between_forks(|| std::fs::write(path, content)).expect("written");
 }
 
 /// Runs `run` in a forked child and returns the child's pid; the child ends with the code that `run` returns. It closes
@@ -135,7 +144,7 @@ pub(crate) fn in_child(run: impl FnOnce() -> i32) -> u32 {
 pub(crate) fn in_child_as_it_is(run: impl FnOnce() -> i32) -> u32 {
     // SAFETY: the child has one thread, the copy of this one. glibc's own fork handlers keep its allocator usable, and
     // `_exit` runs no destructor of the parent's.
-    match unsafe { libc::fork() } {
+    match between_forks(|| unsafe { libc::fork() }) {
         0 => {
             let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(101);
             // SAFETY: ends this process.
@@ -149,7 +158,7 @@ pub(crate) fn in_child_as_it_is(run: impl FnOnce() -> i32) -> u32 {
 #[cfg(all(test, not(session_lock_shuttle)))]
 pub(crate) fn in_raw_child(run: impl FnOnce()) -> u32 {
     // SAFETY: without a stack of its own the child goes on with a copy of this one, as after fork(2).
-    match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
+    match between_forks(|| unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) }) {
         0 => {
             run();
             // SAFETY: ends this process.

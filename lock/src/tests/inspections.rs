@@ -1,6 +1,6 @@
 //! Every state of a lock, made for real, and what a look says of it. A look changes nothing and disturbs nobody.
 
-use super::{LONG, SHORT, exit_code, kill, somebody_waits, stranger, strangers, wait_until};
+use super::{LONG, SHORT, dead_pid, exit_code, kill, somebody_waits, stranger, strangers, wait_until};
 use crate::sys::fork::{in_child, write_between_forks};
 use crate::verdict::{OwnerProcess, Reason};
 use crate::{HolderKind, InspectError, Inspection, LockDir, LockError, State};
@@ -133,9 +133,7 @@ fn a_hold_whose_state_directory_was_removed_is_a_hold() {
 /// Payloads of a dead older peer, and the state and the reason that a look gives.
 #[test]
 fn a_foreign_claim_is_held_while_its_writer_lives_and_then_left() {
-    let mut child = std::process::Command::new("true").spawn().expect("spawned");
-    child.wait().expect("ended");
-    let (me, dead) = (std::process::id(), child.id());
+    let (me, dead) = (std::process::id(), dead_pid());
     let rebooted = r#""bootId":"11111111-1111-1111-1111-111111111111""#;
     let cases = [
         (String::new(), State::Corrupt, Reason::EmptyPayload),

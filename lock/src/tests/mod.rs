@@ -23,9 +23,10 @@ use crate::name::Session;
 use crate::process::Process;
 use crate::request::Counters;
 use crate::sys;
+use crate::sys::fork::in_child;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A deadline that a correct lock never comes near.
@@ -60,6 +61,16 @@ fn exit_code(child: u32) -> Option<i32> {
 fn kill(child: u32) {
     kill_process(pid(child), Signal::KILL).expect("our child");
     assert_eq!(exit_code(child), None, "it had ended before");
+}
+
+/// A pid that no process has.
+fn dead_pid() -> u32 {
+    static DEAD: OnceLock<u32> = OnceLock::new();
+    *DEAD.get_or_init(|| {
+        let child = in_child(|| 0);
+        assert_eq!(exit_code(child), Some(0));
+        child
+    })
 }
 
 fn pid(child: u32) -> Pid {

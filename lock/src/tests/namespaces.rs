@@ -2,11 +2,12 @@
 
 use super::inspections::{assert_state, is_root, look};
 use super::{LONG, exit_code, kill, pid, stranger, strangers, wait_until};
-use crate::sys::fork::{children_in_own_pid_namespace, in_child, in_raw_child};
+use crate::sys::fork::{between_forks, children_in_own_pid_namespace, in_child, in_raw_child};
 use crate::verdict::OwnerProcess;
 use crate::{HolderKind, InspectError, LockDir, State};
 use rustix::process::{Signal, kill_process};
 use std::fs;
+use std::process::{Child, Command, Stdio};
 
 /// A child made without fork handlers keeps its dead parent's descriptors, and so its lock.
 #[test]
@@ -126,12 +127,15 @@ fn a_request_on_overlayfs_is_counted() {
     }
     let [mounts, lower] = [(); 2].map(|()| tempfile::tempdir().expect("a temporary directory"));
     let script = format!("{MOUNT}; exec \"$0\" --exact tests::namespaces::a_request_on_overlayfs_is_counted");
-    let run = std::process::Command::new("unshare")
+    let mut command = Command::new("unshare");
+    command
         .args(["--mount", "sh", "-c", &script])
         .arg(std::env::current_exe().expect("this program"))
         .args([mounts.path(), lower.path()])
         .env(ON, mounts.path().join("merged/s"))
-        .output();
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let run = between_forks(|| command.spawn()).and_then(Child::wait_with_output);
     match run.map(|output| (output.status.code(), output)) {
         Ok((Some(0), output)) => assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}"),
         Err(_) | Ok((Some(1 | 77), _)) if !is_root() => skipped_overlay(),

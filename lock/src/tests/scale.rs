@@ -3,7 +3,8 @@
 use super::sweeps::{claim, claims_left, counts, leave_older, leave_own, name, outcomes};
 use super::{LONG, stranger};
 use crate::payload::Content;
-use crate::{Guard, LockDir, SweepOutcome};
+use crate::sys::fork::between_forks;
+use crate::{Guard, LockDir, SweepOutcome, SweptClaim};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::{self, File};
 use std::io::Write;
@@ -34,7 +35,7 @@ fn ten_thousand_claims_of_an_older_peer() {
     raise_limit();
     let (dir, locks, _) = many();
     leave_older(dir.path(), 0..MANY);
-    let swept = locks.sweep().blocking().expect("listed");
+    let swept = between_forks(|| locks.sweep().blocking()).expect("listed");
     assert_eq!(outcomes(&swept), counts([("removed DeadPid", MANY)]));
     assert_eq!(claims_left(dir.path()), 0);
 }
@@ -44,7 +45,7 @@ fn ten_thousand_claims_of_this_crate_need_no_grace() {
     let (dir, locks, other) = many();
     leave_own(&other, 0..MANY);
     let endless = LockDir { grace: Duration::MAX, ..locks };
-    let swept = endless.sweep().blocking().expect("listed");
+    let swept = between_forks(|| endless.sweep().blocking()).expect("listed");
     assert_eq!(outcomes(&swept), counts([("removed OwnerExited", MANY)]));
     assert_eq!(claims_left(dir.path()), 0);
 }
@@ -71,7 +72,7 @@ fn the_claims_of_living_owners_are_not_touched() {
     }
     let mut files: Vec<_> = (10..MANY / 2).step_by(20).filter_map(older).collect();
     let swept = std::thread::scope(|scope| {
-        let sweeping = scope.spawn(|| locks.sweep().blocking().expect("listed"));
+        let sweeping = scope.spawn(|| between_forks(|| locks.sweep().blocking()).expect("listed"));
         // The older peer's owners that were slow to unlink, and their successors.
         files.extend((MANY / 2 + 10..MANY).step_by(20).filter_map(older));
         sweeping.join().expect("no panic")
@@ -108,11 +109,13 @@ fn two_sweeps_at_once_remove_each_claim_once() {
     let (dir, one, other) = many();
     leave_older(dir.path(), 0..1000);
     leave_own(&other, 1000..2000);
-    let removed = std::thread::scope(|scope| {
-        let sweeping = [&one, &other].map(|locks| scope.spawn(|| locks.sweep().blocking().expect("listed")));
-        let swept = sweeping.map(|thread| thread.join().expect("no panic").claims);
-        let claims = swept.into_iter().flatten();
-        claims.filter(|claim| matches!(claim.outcome, SweepOutcome::Removed { .. })).count()
+    let swept = between_forks(|| {
+        std::thread::scope(|scope| {
+            let sweeping = [&one, &other].map(|locks| scope.spawn(|| locks.sweep().blocking().expect("listed")));
+            sweeping.map(|thread| thread.join().expect("no panic").claims)
+        })
     });
+    let removed = |claim: &SweptClaim| matches!(claim.outcome, SweepOutcome::Removed { .. });
+    let removed = swept.iter().flatten().filter(|claim| removed(claim)).count();
     assert_eq!((removed, claims_left(dir.path())), (2000, 0));
 }

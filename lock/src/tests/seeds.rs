@@ -3,7 +3,7 @@
 //!
 //! The threads are of the openclaw project: 000 is its #10283, 001 #57019, 002 #15628, 003 #32081.
 
-use super::{GRACE, LONG, SHORT, strangers};
+use super::{GRACE, LONG, SHORT, dead_pid, strangers};
 use crate::sys::fork::write_between_forks;
 use crate::{LockError, TryAcquire};
 use std::fs;
@@ -36,13 +36,6 @@ impl Older {
         let claim: serde_json::Value = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
         claim["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
     }
-}
-
-/// A pid that no process has.
-fn dead_pid() -> u32 {
-    let mut child = std::process::Command::new("true").spawn().expect("spawned");
-    child.wait().expect("ended");
-    child.id()
 }
 
 /// Leaves the claim of a process that died.

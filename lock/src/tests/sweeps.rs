@@ -1,6 +1,6 @@
 //! Sweeps: the claims of dead owners go, all of them with one grace; those of living ones are not touched.
 
-use super::{GRACE, LONG, exit_code, kill, stranger, strangers, wait_until};
+use super::{GRACE, LONG, dead_pid, exit_code, kill, stranger, strangers, wait_until};
 use crate::event::{Event, Sink};
 use crate::name::Session;
 use crate::payload::Payload;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::future::IntoFuture;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -23,16 +23,6 @@ pub(super) fn name(number: usize) -> String {
 
 pub(super) fn claim(dir: &Path, number: usize) -> std::path::PathBuf {
     dir.join(name(number) + ".lock")
-}
-
-/// A pid that no process has.
-fn dead_pid() -> u32 {
-    static DEAD: OnceLock<u32> = OnceLock::new();
-    *DEAD.get_or_init(|| {
-        let child = in_child(|| 0);
-        assert_eq!(exit_code(child), Some(0));
-        child
-    })
 }
 
 /// Claims of an older peer that was killed.
