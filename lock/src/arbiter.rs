@@ -8,13 +8,14 @@
 //! | 48..64 | zero | before the name |
 //! | 64.. | one byte per token taken | appended; holes are punched behind |
 //!
-//! Bytes that are locked, far behind the end: a session's offset, by its holder, and 2^62 behind that, shared, by those who wait in
-//! the kernel for it.
+//! Bytes that are locked, far behind the end: a session's offset, by its holder, and 2^62 behind that, shared, by those
+//! who wait in the kernel for it.
 //!
-//! A holder's token is `epoch << 40 | size - 64`, after its append; holders of one process that follow each other may share an append. Appends are atomic and the size never shrinks, so a token taken under the range
-//! lock is larger than every one taken under it before, without a lock through which one stopped process could hold up
-//! another session. A crash of the machine may lose appends that were never written back; the epoch makes up for that:
-//! it is raised and synced before the first token after a boot. Raising it is idempotent, so nobody waits for anybody.
+//! A holder's token is `epoch << 40 | size - 64`, after its append; holders of one process that follow each other may
+//! share an append. Appends are atomic and the size never shrinks, so a token taken under the range lock is larger than
+//! every one taken under it before, without a lock through which one stopped process could hold up another session. A
+//! crash of the machine may lose appends that were never written back; the epoch makes up for that: it is raised and
+//! synced before the first token after a boot. Raising it is idempotent, so nobody waits for anybody.
 
 use crate::claim;
 use crate::directory::Directory;
@@ -179,8 +180,7 @@ impl Arbiter {
         Ok(self.append(directory, &TOKENS[..1])?.map(|tokens| tokens.start))
     }
 
-    /// As [`take_token`](Self::take_token), for the acquires that follow each other in one tenure: some at once, of which some
-    /// were taken `before`.
+    /// As [`take_token`](Self::take_token), for the acquires that follow each other in one tenure, which share an append.
     pub(crate) fn next_token(&self, directory: &Directory, tenure: &mut Tenure) -> sys::Result<Option<u64>> {
         if let Some(token) = tenure.next_token() {
             // The claim is written next.

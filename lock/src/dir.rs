@@ -70,7 +70,8 @@ impl LockDir {
         Self::options().open(path)
     }
 
-    /// The default options: a grace of one second, a tenure of one millisecond, no sink, only file systems and permissions that can hold the promise.
+    /// The default options: a grace of one second, a tenure of one millisecond, no sink, only file systems and
+    /// permissions that can hold the promise.
     pub fn options() -> Options {
         Options {
             grace: DEFAULT_GRACE,
@@ -125,14 +126,14 @@ impl Options {
         self
     }
 
-    /// How long a lock goes from one waiter of this process to the next, without a turn for other processes. Each turn has its own
-    /// token, and the claim says whose turn it is; what is left out is to unlink, to unlock, to lock and to link in between, which
-    /// costs more than all the rest.
+    /// How long a lock goes from one waiter of this process to the next, without a turn for other processes. Each turn
+    /// has its own token, and the claim says whose turn it is; what is left out is to unlink, to unlock, to lock and to
+    /// link in between, which costs more than all the rest.
     ///
-    /// It counts from the first of these holds, and the hold in which it ends is the last: a process that waits does so for at
-    /// most this long, one hold, and the time that the next waiter here needs to be polled, for each process before it. Then the
-    /// processes that wait come first, unless they do not come within some milliseconds of being woken. Zero: every hold goes
-    /// through the kernel. Default: one millisecond.
+    /// It counts from the first of these holds, and the hold in which it ends is the last: a process that waits does so
+    /// for at most this long, one hold, and the time that the next waiter here needs to be polled, for each process
+    /// before it. Then the processes that wait come first, unless they do not come within some milliseconds of being
+    /// woken. Zero: every hold goes through the kernel. Default: one millisecond.
     pub fn tenure(mut self, longest: Duration) -> Self {
         self.tenure = longest;
         self

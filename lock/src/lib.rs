@@ -118,15 +118,17 @@
 //! | `session_lock.lost` | hold | WARN | `session_lock.session`, `session_lock.cause`: `deleted`, `replaced` |
 //! | `session_lock.hold_exceeded` | hold | WARN | `session_lock.session`, `session_lock.action`: `reported`, `released` |
 //!
-//! `session_lock.holder.*` is what the claim says, as far as it does: `pid`, `pid_ns`, `host`, `label`, `token`. Names, labels and
-//! paths have their control characters escaped. Warnings also reach a subscriber that takes nothing below WARN. A subscriber is called as an [`event::Sink`] is, with the same duties. In a
-//! forked child the parent's spans do not end. A `SIGKILL` takes the spans that are open with it.
+//! `session_lock.holder.*` is what the claim says, as far as it does: `pid`, `pid_ns`, `host`, `label`, `token`. Names,
+//! labels and paths have their control characters escaped. Warnings also reach a subscriber that takes nothing below
+//! WARN. A subscriber is called as an [`event::Sink`] is, with the same duties. In a forked child the parent's spans do
+//! not end. A `SIGKILL` takes the spans that are open with it.
 //!
-//! With the feature `otel` and a [`tracing-opentelemetry`](https://docs.rs/tracing-opentelemetry) layer a claim names its holder's
-//! span ([`payload::TraceParent`]), and an acquire that waits for that holder, or takes over what it left, has a link to that span,
-//! also from another process or container. What a claim says may be anybody's invention: it is linked to if it is well formed,
-//! and never becomes a parent. There is no link between holders and waiters of one process. The span that a claim names is
-//! the holder's acquire, to which its hold links; in a claim that was put back it is the hold. The example `traced` shows it.
+//! With the feature `otel` and a [`tracing-opentelemetry`](https://docs.rs/tracing-opentelemetry) layer a claim names
+//! its holder's span ([`payload::TraceParent`]), and an acquire that waits for that holder, or takes over what it left,
+//! has a link to that span, also from another process or container. What a claim says may be anybody's invention: it is
+//! linked to if it is well formed, and never becomes a parent. There is no link between holders and waiters of one
+//! process. The span that a claim names is the holder's acquire, to which its hold links; in a claim that was put back
+//! it is the hold. The example `traced` shows it.
 //!
 //! # How to choose
 //!
@@ -182,9 +184,11 @@ mod look;
 pub mod metrics;
 mod name;
 pub mod payload;
+mod pending;
 mod process;
 pub mod protocol;
 mod queue;
+mod relay;
 mod request;
 mod restart;
 #[cfg(all(test, session_lock_shuttle))]

@@ -6,7 +6,8 @@ use crate::event::HoldExceeded;
 use crate::guard::Guard;
 use crate::name::{NameError, Session};
 use crate::payload::MAX_LABEL_LEN;
-use crate::request::{Pending, Polled, Reports, Request, Waits};
+use crate::pending::{Pending, Polled, Waits};
+use crate::request::{Reports, Request};
 use crate::spans::Spans;
 use crate::sys;
 use crate::sys::sync::thread::{self, Thread};
@@ -181,8 +182,8 @@ impl IntoFuture for Lock<'_> {
 /// An uncontended acquire happens in the first poll: eight short system calls. Dropping the future takes the acquire
 /// back and leaves nothing behind; whoever is next gets its place.
 ///
-/// One that waits is given its turn, and mostly the lock with it, when that is free, whether it is polled or not. So poll it or drop
-/// it: one that is only kept keeps the lock from all others.
+/// One that waits is given its turn, and mostly the lock with it, when that is free, whether it is polled or not. So
+/// poll it or drop it: one that is only kept keeps the lock from all others.
 ///
 /// # Panics
 ///

@@ -3,17 +3,17 @@
 //! A forked child starts with a new one. The parent's is left alone, because its mutexes may have been locked by threads
 //! that the child does not have.
 //!
-//! A process may restart without ending: an *instance* is what lies between two restarts. Requests belong to the instance
-//! that they began in, and an attempt runs only inside [`Process::in_instance`], which a restart waits for. So while a
-//! restart is under way no claim of this process appears, and all that there are belong to a hold that the watcher knows or to an attempt
-//! that was handed on to a waiter.
+//! A process may restart without ending: an *instance* is what lies between two restarts. Requests belong to the
+//! instance that they began in, and an attempt runs only inside [`Process::in_instance`], which a restart waits for. So
+//! while a restart is under way no claim of this process appears, and all that there are belong to a hold that the
+//! watcher knows or to an attempt that was handed on to a waiter.
 
 use crate::arbiter::ABOVE_ARBITERS;
 use crate::directory::Directory;
 use crate::error::SystemError;
 use crate::event::Loss;
 use crate::protocol::Inode;
-use crate::request::part;
+use crate::relay::part;
 use crate::sys::sync::{Mutex, MutexGuard, RwLock};
 use crate::sys::{self, fork::Generation, interrupt::Interruptible};
 use crate::verdict::Asker;

@@ -2,8 +2,8 @@
 //!
 //! One OFD description does not exclude itself, so within a process the turn does. Whoever has the turn runs the
 //! protocol, holds, releases, and passes the turn on as the very last thing (seed thread 001: passing it on before the
-//! file is gone lets the next holder's claim be deleted; 002: an acquire during a release waits here, not on the file). Or it hands all
-//! that it has on to the next one, the file too.
+//! file is gone lets the next holder's claim be deleted; 002: an acquire during a release waits here, not on the file).
+//! Or it hands all that it has on to the next one, the file too.
 
 use crate::attempt::Attempt;
 use crate::error::{LockError, SystemError};
@@ -202,8 +202,8 @@ impl Queues {
         taken
     }
 
-    /// Gives an attempt that has a claim to the first waiter that still wants it. If nobody does its claim goes, and the turn is
-    /// left.
+    /// Gives an attempt that has a claim to the first waiter that still wants it. If nobody does its claim goes, and
+    /// the turn is left.
     pub(crate) fn part_with(&self, range: Range, delivery: Delivery) -> Parting {
         match self.place(range, delivery) {
             Ok(Some(waker)) => Parting::Wake(waker),

@@ -2,9 +2,9 @@
 //! other it is several, one after the other: each hands its claim and its locks on to the next, so that nothing is unlinked,
 //! unlocked, locked and linked in between.
 //!
-//! Other processes wait meanwhile, so a tenure ends: a hold that ends [later](crate::Options::tenure) hands nothing on. Since the
-//! kernel wakes who waits and does not keep the lock for them, this process then lets them go first, if there are any: whoever waits
-//! in the kernel says so with a [lock of its own](crate::arbiter::Arbiter::is_awaited).
+//! Other processes wait meanwhile, so a tenure ends: a hold that ends [later](crate::Options::tenure) hands nothing on.
+//! Since the kernel wakes who waits and does not keep the lock for them, this process then lets them go first, if there
+//! are any: whoever waits in the kernel says so with a [lock of its own](crate::arbiter::Arbiter::is_awaited).
 
 use crate::sys;
 use std::ops::Range;

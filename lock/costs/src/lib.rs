@@ -104,7 +104,8 @@ impl Place {
         Self { locks, uncounted, holder }
     }
 
-    /// Warms up (a process keeps a spare claim from its eighth hold on), and then does the operation so many times, in its parts.
+    /// Warms up (a process keeps a spare claim from its eighth hold on), and then does the operation so many times, in
+    /// its parts.
     pub fn run(&self, operation: &Operation, rounds: u32, meter: &mut dyn Meter) {
         for _ in 0..WARM_UP {
             (operation.run)(self, &mut Idle);

@@ -1,8 +1,8 @@
 //! What happened in a directory, counted over all its processes, also those that are dead.
 //!
-//! Every process counts in a slot of its own in `.session-lock/metrics-v1`. A slot belongs to whoever holds a kernel lock on it;
-//! when its process has died, the next one goes on from where it ended. So totals never fall, and there are as many slots as
-//! processes ever ran at once. Reading them ([`crate::LockDir::metrics`]) disturbs nobody.
+//! Every process counts in a slot of its own in `.session-lock/metrics-v1`. A slot belongs to whoever holds a kernel
+//! lock on it; when its process has died, the next one goes on from where it ended. So totals never fall, and there are
+//! as many slots as processes ever ran at once. Reading them ([`crate::LockDir::metrics`]) disturbs nobody.
 //!
 //! | Module | What |
 //! |---|---|

@@ -23,9 +23,9 @@
 //! The arbiter's path is compared once the claim is there, not before: a process that stopped in between would hold
 //! under an arbiter that is gone, beside a holder under the new one whose claim was deleted meanwhile.
 //!
-//! A lock that the holder before has [handed on](super::Released::HandedOn) begins with `Renew`: the range is locked, the claim is
-//! open, locked and, a moment ago, was at the path. Everything that a hold begins with is done anew: token, payload, and a look at
-//! both paths.
+//! A lock that the holder before has [handed on](super::Released::HandedOn) begins with `Renew`: the range is locked,
+//! the claim is open, locked and, a moment ago, was at the path. Everything that a hold begins with is done anew:
+//! token, payload, and a look at both paths.
 //!
 //! The grace is noted for one inode, and that inode stays pinned until the machine ends or opens another one:
 //! a number that came back after a reuse would let a second owner's late unlink remove our claim.
@@ -100,8 +100,8 @@ impl Acquire {
         Self { state: State::Arbitrate, token: 0, graced: None }
     }
 
-    /// A machine for a lock that the holder before, of the same process, has handed on: the range is locked, and the claim is open
-    /// and locked.
+    /// A machine for a lock that the holder before, of the same process, has handed on: the range is locked, and the
+    /// claim is open and locked.
     #[must_use]
     pub const fn handed_on() -> Self {
         Self { state: State::Renew, token: 0, graced: None }

@@ -10,8 +10,8 @@
 //! Unlinking after the unlock would remove the next holder's claim; so would unlinking a path that names another
 //! file. The process-local turn passes on only after the end.
 //!
-//! Where somebody in the same process waits for the turn, claim and locks may go on with it: then the path stays as it is and the
-//! next holder's [`Acquire`](super::Acquire::handed_on) goes on from there.
+//! Where somebody in the same process waits for the turn, claim and locks may go on with it: then the path stays as it
+//! is and the next holder's [`Acquire`](super::Acquire::handed_on) goes on from there.
 
 use super::{Completion, LossCause, Machine, Operation, Step, mismatch};
 

@@ -210,8 +210,9 @@ fn stay_on_one_processor() {
     sched_setaffinity(None, &one).expect("it is one of those");
 }
 
-/// The kernel wakes who waits and keeps the lock for nobody: whoever runs already would have it again, round after round, and on one
-/// processor nobody else runs. A process that is woken may come too late on a busy machine, so not each round counts.
+/// The kernel wakes who waits and keeps the lock for nobody: whoever runs already would have it again, round after
+/// round, and on one processor nobody else runs. A process that is woken may come too late on a busy machine, so not
+/// each round counts.
 #[test]
 fn a_process_that_waits_comes_before_the_next_tenure() {
     const ROUNDS: usize = 20;

@@ -114,8 +114,8 @@ impl World {
         Completion::Done
     }
 
-    /// The spare, or a new file, which becomes the spare if there is none; none is made while there is a claim. A spare whose own
-    /// name is gone has no name left and can get none any more, so it is closed.
+    /// The spare, or a new file, which becomes the spare if there is none; none is made while there is a claim. A spare
+    /// whose own name is gone has no name left and can get none any more, so it is closed.
     fn complete_claim(&mut self, who: usize, scenario: &Scenario) -> Option<OpenClaim> {
         let home = self.home(who);
         if let Some(spare) = self.shared[home].spare.take() {

@@ -60,8 +60,8 @@ pub(super) enum Move {
     Cancel(u8),
     /// SIGKILL hits the process of this task.
     Kill(u8),
-    /// A task begins a round with the turn, and with what another task has handed on. It starts its process if that does not run:
-    /// at first, or in a dead one's place.
+    /// A task begins a round with the turn, and with what another task has handed on. It starts its process if that
+    /// does not run: at first, or in a dead one's place.
     Start(u8),
     /// A peer takes its next step, or learns of its last one's answer.
     Peer(u8),
@@ -237,8 +237,8 @@ impl World {
         self.shared[home] = Shared::default();
     }
 
-    /// A dropped acquire ends as a hold does if it has a claim of its own. Otherwise it closes what it has open, which is no spare
-    /// any more because a path may name it, and unlocks the range.
+    /// A dropped acquire ends as a hold does if it has a claim of its own. Otherwise it closes what it has open, which
+    /// is no spare any more because a path may name it, and unlocks the range.
     fn cancel(&mut self, who: usize, scenario: &Scenario) {
         if self.processes[who].role() == Role::Application {
             spend(&mut self.faults.cancellations);

@@ -153,8 +153,8 @@ impl Implementation {
         }
     }
 
-    /// Opens the lock directory with this lock. `grace`: what a foreign claim gets before it is reclaimed; `tenure`: how long holds of
-    /// this process may follow each other, if not as long as by default.
+    /// Opens the lock directory with this lock. `grace`: what a foreign claim gets before it is reclaimed; `tenure`:
+    /// how long holds of this process may follow each other, if not as long as by default.
     pub(crate) fn open(
         self,
         sessions: &Path,

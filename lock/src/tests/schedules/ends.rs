@@ -121,8 +121,8 @@ impl Wake for Looks {
     }
 }
 
-/// When holders are told of a restart nothing is left of the instance, not even what a hold has handed on to an acquire that has
-/// not noticed.
+/// When holders are told of a restart nothing is left of the instance, not even what a hold has handed on to an acquire
+/// that has not noticed.
 #[test]
 fn a_restart_ends_what_was_handed_on() {
     let (dir, claim) = directory();

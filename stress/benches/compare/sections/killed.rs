@@ -13,8 +13,8 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
 const SECTION: &str = "killed";
-/// How long the owner had held, how long the next one had waited, and how often in a full run: a hold that has lasted is watched, and a
-/// wait that has lasted is written down, so that each costs something at another time.
+/// How long the owner had held, how long the next one had waited, and how often in a full run: a hold that has lasted
+/// is watched, and a wait that has lasted is written down, so that each costs something at another time.
 pub(crate) const CASES: [Case; 3] = [
     Case { name: "owner killed at once", held_ms: 0, waited_ms: 10, kills: 100 },
     Case { name: "owner killed after 100 ms", held_ms: 100, waited_ms: 10, kills: 40 },
