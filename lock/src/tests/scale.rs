@@ -1,6 +1,6 @@
 //! Sweeps of ten thousand claims. A grace for each of them would take half an hour.
 
-use super::sweeps::{claim, claims_left, counts, leave_older, leave_own, name, outcomes};
+use super::sweeps::{claim, claims_left, counts, leave_older, leave_own, name, outcomes, sweep};
 use super::{LONG, stranger};
 use crate::payload::Content;
 use crate::sys::fork::between_forks;
@@ -35,7 +35,7 @@ fn ten_thousand_claims_of_an_older_peer() {
     raise_limit();
     let (dir, locks, _) = many();
     leave_older(dir.path(), 0..MANY);
-    let swept = between_forks(|| locks.sweep().blocking()).expect("listed");
+    let swept = sweep(&locks);
     assert_eq!(outcomes(&swept), counts([("removed DeadPid", MANY)]));
     assert_eq!(claims_left(dir.path()), 0);
 }
@@ -45,7 +45,7 @@ fn ten_thousand_claims_of_this_crate_need_no_grace() {
     let (dir, locks, other) = many();
     leave_own(&other, 0..MANY);
     let endless = LockDir { grace: Duration::MAX, ..locks };
-    let swept = between_forks(|| endless.sweep().blocking()).expect("listed");
+    let swept = sweep(&endless);
     assert_eq!(outcomes(&swept), counts([("removed OwnerExited", MANY)]));
     assert_eq!(claims_left(dir.path()), 0);
 }
@@ -72,7 +72,7 @@ fn the_claims_of_living_owners_are_not_touched() {
     }
     let mut files: Vec<_> = (10..MANY / 2).step_by(20).filter_map(older).collect();
     let swept = std::thread::scope(|scope| {
-        let sweeping = scope.spawn(|| between_forks(|| locks.sweep().blocking()).expect("listed"));
+        let sweeping = scope.spawn(|| sweep(&locks));
         // The older peer's owners that were slow to unlink, and their successors.
         files.extend((MANY / 2 + 10..MANY).step_by(20).filter_map(older));
         sweeping.join().expect("no panic")

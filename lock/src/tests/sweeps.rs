@@ -4,7 +4,7 @@ use super::{GRACE, LONG, dead_pid, exit_code, kill, stranger, strangers, wait_un
 use crate::event::{Event, Sink};
 use crate::name::Session;
 use crate::payload::Payload;
-use crate::sys::fork::{in_child, write_between_forks};
+use crate::sys::fork::{between_forks, in_child, write_between_forks};
 use crate::sys::ofd;
 use crate::verdict::Reason;
 use crate::{Kept, LockDir, LockError, State, SweepError, SweepOutcome, Swept};
@@ -47,6 +47,11 @@ pub(super) fn leave_own_at(locks: &LockDir, number: usize, path: &Path) {
     let owner = crate::claim::owner(directory.process, &directory.process.asker(), arbiter.id);
     let payload = Payload { pid: Some(dead_pid()), nonce: Some([7; 16]), token: Some(1), ..owner };
     fs::write(path, payload.encode(0)).expect("written");
+}
+
+/// Sweeps, and finds no writers that are only copies in a child.
+pub(super) fn sweep(locks: &LockDir) -> Swept {
+    between_forks(|| locks.sweep().blocking()).expect("listed")
 }
 
 pub(super) fn claims_left(dir: &Path) -> usize {
@@ -102,7 +107,7 @@ fn a_dry_run_changes_nothing_and_tells_what_would_be() {
     let before: Vec<_> = snapshot(path);
     let foreseen = foresee();
     assert_eq!(before, snapshot(path));
-    let swept = locks.sweep().blocking().expect("listed");
+    let swept = sweep(&locks);
     assert_eq!(outcomes(&foreseen), outcomes(&swept));
     let words: Vec<_> = swept.claims.iter().map(ToString::to_string).collect();
     let removed = format!("{}: removed, left by a process that uses another lock, pid {}", name(0), dead_pid());
@@ -149,7 +154,7 @@ fn the_sink_gets_reclaims_only() {
     let locks = LockDir { sink: Some(sink), ..locks };
     leave_older(dir.path(), 0..1);
     leave_own(&other, 1..2);
-    drop(locks.sweep().blocking().expect("listed"));
+    drop(sweep(&locks));
     let events = recorder.0.lock().expect("no panic");
     let reasons: Vec<_> = events
         .iter()
@@ -216,7 +221,7 @@ fn descriptors_that_run_out_make_a_batch_as_well() {
     });
     assert_eq!(exit_code(sweeping), Some(0));
     let left = claims_left(path);
-    let swept = stranger(path).sweep().blocking().expect("listed");
+    let swept = sweep(&stranger(path));
     assert_eq!(outcomes(&swept).get("removed DeadPid").copied().unwrap_or(0), left, "nothing stayed locked");
     assert_eq!(claims_left(path), 0);
 }
@@ -227,7 +232,7 @@ fn a_failure_is_told_and_leaves_nothing_locked() {
     let (dir, locks, _) = strangers();
     leave_older(dir.path(), 0..3);
     fs::write(dir.path().join(".session-lock"), "").expect("written");
-    let swept = locks.sweep().blocking().expect("listed");
+    let swept = sweep(&locks);
     assert_eq!(swept.claims.len(), 3);
     for claim in &swept.claims {
         let SweepOutcome::Kept { why: Kept::Failed(error) } = &claim.outcome else { panic!("{claim:?}") };
@@ -235,7 +240,7 @@ fn a_failure_is_told_and_leaves_nothing_locked() {
     }
     fs::remove_file(dir.path().join(".session-lock")).expect("removed");
     drop(locks.lock(&name(0)).timeout(LONG).blocking().expect("free after the grace"));
-    assert_eq!(outcomes(&locks.sweep().blocking().expect("listed")), counts([("removed DeadPid", 2)]));
+    assert_eq!(outcomes(&sweep(&locks)), counts([("removed DeadPid", 2)]));
 }
 
 #[test]
@@ -243,7 +248,7 @@ fn a_grace_without_end_is_not_waited_for() {
     let (dir, locks, _) = strangers();
     leave_older(dir.path(), 0..2);
     let endless = LockDir { grace: Duration::MAX, ..locks.clone() };
-    assert_eq!(outcomes(&endless.sweep().blocking().expect("listed")), counts([("kept Grace", 2)]));
+    assert_eq!(outcomes(&sweep(&endless)), counts([("kept Grace", 2)]));
     drop(locks.lock(&name(0)).timeout(LONG).blocking().expect("its turn was passed on"));
 }
 
@@ -255,7 +260,7 @@ fn a_claim_that_changes_within_the_grace_is_left_to_its_owner() {
     let slow = LockDir { grace: GRACE * 5, ..locks };
     leave_older(path, 0..2);
     let (swept, file) = std::thread::scope(|scope| {
-        let sweeping = scope.spawn(|| slow.sweep().blocking().expect("listed"));
+        let sweeping = scope.spawn(|| sweep(&slow));
         // Asked read-only: the range is locked once the sweep has come to it, and the last one comes last.
         wait_until(|| range_is_locked(path, &name(1)));
         std::thread::sleep(GRACE);
@@ -280,7 +285,7 @@ fn an_acquire_meanwhile_waits_and_is_served() {
     let (dir, locks, _) = strangers();
     leave_older(dir.path(), 0..20);
     std::thread::scope(|scope| {
-        let sweeping = scope.spawn(|| locks.sweep().blocking().expect("listed"));
+        let sweeping = scope.spawn(|| sweep(&locks));
         let guard = locks.lock(&name(7)).timeout(LONG).blocking().expect("its turn comes");
         let swept = sweeping.join().expect("no panic");
         assert!(dir.path().join(name(7) + ".lock").exists());
@@ -298,26 +303,30 @@ fn a_sweep_is_awaited_on_any_executor_and_goes_on_when_dropped() {
     drop(Box::pin(locks.sweep().into_future()));
     assert_eq!(claims_left(dir.path()), 3, "it does nothing unless polled");
     let mut swept = None;
-    wait_until(|| match sweeping.as_mut().poll(&mut context) {
-        Poll::Ready(result) => {
-            swept = Some(result.expect("listed"));
-            true
-        }
-        Poll::Pending => false,
+    between_forks(|| {
+        wait_until(|| match sweeping.as_mut().poll(&mut context) {
+            Poll::Ready(result) => {
+                swept = Some(result.expect("listed"));
+                true
+            }
+            Poll::Pending => false,
+        });
     });
     assert_eq!(outcomes(&swept.expect("ready")), counts([("removed DeadPid", 3)]));
 
     leave_older(dir.path(), 0..3);
     let mut dropped = Box::pin(locks.sweep().into_future());
-    assert!(dropped.as_mut().poll(&mut context).is_pending());
-    drop(dropped);
-    wait_until(|| claims_left(dir.path()) == 0);
+    between_forks(|| {
+        assert!(dropped.as_mut().poll(&mut context).is_pending());
+        drop(dropped);
+        wait_until(|| claims_left(dir.path()) == 0);
+    });
 }
 
 #[test]
 fn an_empty_directory_stays_empty_and_a_fork_says_so() {
     let (dir, locks, _) = strangers();
-    let swept = locks.sweep().blocking().expect("listed");
+    let swept = sweep(&locks);
     assert_eq!((swept.claims.len(), swept.spares), (0, 0));
     assert!(!dir.path().join(".session-lock").exists());
     assert_eq!(locks.inspect("s").expect("valid").state, State::Free);
@@ -338,6 +347,6 @@ fn a_sweep_that_is_killed_leaves_what_it_had_not_swept() {
     wait_until(|| range_is_locked(path, &name(19)));
     kill(sweeping);
     assert_eq!(claims_left(path), 20);
-    let swept = stranger(path).sweep().blocking().expect("listed");
+    let swept = sweep(&stranger(path));
     assert_eq!(outcomes(&swept), counts([("removed DeadPid", 20)]));
 }
