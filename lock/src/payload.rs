@@ -173,8 +173,8 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
         let mut payload = Payload::default();
         let mut seen = 0_u16;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            let Some(index) = KEYS.iter().position(|known| *known == key) else {
+        while let Some(Key(known)) = map.next_key()? {
+            let Some(index) = known else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
@@ -185,6 +185,29 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             }
         }
         Ok(Fields(payload))
+    }
+}
+
+/// Which of [`KEYS`] a key is, if it is one.
+struct Key(Option<usize>);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Key;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+        Ok(Key(KEYS.iter().position(|known| *known == key)))
     }
 }
 
@@ -209,8 +232,8 @@ const MAX_INTEGER: u64 = (1 << 53) - 1;
 impl Payload {
     /// Sets the field `KEYS[index]` from JSON text.
     fn set(&mut self, index: usize, json: &str) {
-        let integer = || serde_json::from_str::<u64>(json).ok().filter(|number| *number <= MAX_INTEGER);
-        let string = || serde_json::from_str::<String>(json).ok();
+        let integer = || json.parse().ok().filter(|number| *number <= MAX_INTEGER);
+        let string = || string(json);
         match index {
             0 => self.pid = integer().and_then(pid),
             1 => self.created_at = string().and_then(|text| created_at(&text)),
@@ -221,12 +244,18 @@ impl Payload {
             6 => self.boot_id = string().and_then(|text| parse_uuid(&text)),
             7 => self.pid_ns = integer(),
             8 => self.time_ns = integer(),
-            9 => self.host = string(),
+            9 => self.host = string().map(Cow::into_owned),
             10 => self.arbiter = string().and_then(|text| ArbiterId::parse(&text)),
             11 => self.traceparent = string().and_then(|text| TraceParent::parse(&text)),
-            _ => self.label = string().filter(|label| label.len() <= MAX_LABEL_LEN),
+            _ => self.label = string().filter(|label| label.len() <= MAX_LABEL_LEN).map(Cow::into_owned),
         }
     }
+}
+
+/// The string of JSON text that the parser has found well formed.
+fn string(json: &str) -> Option<Cow<'_, str>> {
+    let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
+    if quoted.contains('\\') { serde_json::from_str(json).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(quoted)) }
 }
 
 fn pid(number: u64) -> Option<u32> {

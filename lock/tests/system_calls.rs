@@ -8,14 +8,13 @@ use std::process::Command;
 /// What one hold needs, in order: lock the arbiter; see that a file may grow; append, and where; look at the spare; write it;
 /// name it; look at the arbiter's path; look at the claim's path; unlink;
 /// unlock; write the counters.
-const PER_HOLD: [(&str, u64); 9] = [
+const PER_HOLD: [(&str, u64); 8] = [
     ("fcntl", 2),
-    ("fstat", 1),
     ("linkat", 1),
     ("lseek", 1),
-    ("newfstatat", 2),
     ("prlimit64", 1),
     ("pwrite64", 2),
+    ("statx", 3),
     ("unlinkat", 1),
     ("write", 1),
 ];

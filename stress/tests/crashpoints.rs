@@ -94,7 +94,7 @@ fn the_list_has_every_kind_of_call() {
         "pread64(0.jsonl.lock): failed with EIO",
         "pwrite64(0.jsonl.lock): killed before",
         "fcntl(0.jsonl.lock, F_SETLEASE, F_RDLCK): failed with EACCES",
-        "newfstatat(., \"0.jsonl.lock\"): failed with EACCES",
+        "statx(., \"0.jsonl.lock\"): failed with EACCES",
         "unlinkat(., \"0.jsonl.lock\", 0x0): failed with EIO",
         "close(unnamed): done, and failed with EIO",
         "clone3(): failed with EAGAIN",

@@ -4,7 +4,7 @@
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Statx, StatxFlags};
 use std::fs::File;
 use std::hint::black_box;
 use std::os::fd::{AsFd, OwnedFd};
@@ -58,7 +58,7 @@ impl Floor {
         black_box(rustix::process::getrlimit(rustix::process::Resource::Fsize));
         rustix::io::write(&self.arbiter, b".").expect("append");
         black_box(rustix::fs::tell(&self.arbiter).expect("position"));
-        black_box(rustix::fs::fstat(&self.claim).expect("stat"));
+        black_box(look(&self.claim));
         rustix::io::pwrite(&self.claim, &self.payload, 0).expect("write");
         match rustix::fs::linkat(&self.claim, c"", &self.dir, &self.claim_name, AtFlags::EMPTY_PATH) {
             Ok(()) => drop(black_box(self.stat(&self.arbiter_name))),
@@ -88,7 +88,7 @@ impl Floor {
         black_box(self.stat(&self.claim_name));
         let claim = rustix::fs::openat(&self.dir, &self.claim_name, flags, Mode::empty()).expect("open");
         ofd_lock(&claim, libc::F_WRLCK).expect("its owner is dead");
-        black_box(rustix::fs::fstat(&claim).expect("stat"));
+        black_box(look(&claim));
         let mut payload = [0; PAYLOAD];
         black_box(rustix::io::pread(&claim, &mut payload, 0).expect("read"));
         rustix::io::pwrite(&claim, &self.payload, 0).expect("write");
@@ -96,9 +96,17 @@ impl Floor {
         self.claim = claim.into();
     }
 
-    fn stat(&self, name: &str) -> rustix::fs::Stat {
-        rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW).expect("stat")
+    fn stat(&self, name: &str) -> Statx {
+        rustix::fs::statx(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW, LOOKED_AT).expect("stat")
     }
+}
+
+/// Everything but times.
+const LOOKED_AT: StatxFlags = StatxFlags::BASIC_STATS
+    .difference(StatxFlags::ATIME.union(StatxFlags::MTIME).union(StatxFlags::CTIME).union(StatxFlags::BLOCKS));
+
+fn look(file: impl AsFd) -> Statx {
+    rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, LOOKED_AT).expect("stat")
 }
 
 /// `F_OFD_SETLK`: locks, or unlocks with `F_UNLCK`, without waiting.
