@@ -133,7 +133,8 @@ impl Options {
     /// It counts from the first of these holds, and the hold in which it ends is the last: a process that waits does so
     /// for at most this long, one hold, and the time that the next waiter here needs to be polled, for each process
     /// before it. Then the processes that wait come first, unless they do not come within some milliseconds of being
-    /// woken. Zero: every hold goes through the kernel. Default: one millisecond.
+    /// woken. Where nobody in this process waits at that moment nothing is kept for the others: the kernel wakes them,
+    /// and whoever asks next may be quicker. Zero: every hold goes through the kernel. Default: one millisecond.
     pub fn tenure(mut self, longest: Duration) -> Self {
         self.tenure = longest;
         self

@@ -67,8 +67,8 @@
 //! # Processes
 //!
 //! A `SIGKILL` frees every lock of the process at once. A stopped process keeps its locks. A forked child holds nothing:
-//! its guards are inert, its directories say [`LockError::Forked`], and it opens the directory again. Descriptors are closed
-//! on exec. Needs Linux 5.8 (6.1 on overlayfs) and /proc.
+//! its guards are inert, its directories say [`LockError::Forked`], and it opens the directory again. Descriptors are
+//! closed on exec. Needs Linux 5.8 (6.1 on overlayfs), /proc, and system call filters that let statx(2) through.
 //!
 //! # Mixed fleets
 //!

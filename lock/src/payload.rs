@@ -271,8 +271,8 @@ pub(crate) fn rfc3339(at: SystemTime) -> Option<humantime::Rfc3339Timestamp> {
     (since.as_secs() <= LAST_SECOND).then(|| humantime::format_rfc3339_micros(at))
 }
 
-/// Whether more bytes could make a whole object of these: they are UTF-8, perhaps up to the middle of a character, and the parser
-/// came to their end without a fault.
+/// Whether more bytes could make a whole object of these: they are UTF-8, perhaps up to the middle of a character, and
+/// the parser came to their end without a fault.
 fn is_prefix(bytes: &[u8], encoding: Result<&str, Utf8Error>, error: &serde_json::Error) -> bool {
     let is_utf8 = encoding.err().is_none_or(|error| error.error_len().is_none());
     is_utf8 && escape_is_cut(bytes) && (error.is_eof() || number_is_cut(bytes))

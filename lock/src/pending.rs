@@ -123,12 +123,14 @@ impl Pending {
         request.directory.queues.take_or_wait(request.session.range, || request.asked())
     }
 
-    /// Runs the attempt; if it has to wait, this becomes the first waiter for it, and a thread does the waiting.
+    /// Runs the attempt, and concludes.
     fn advance(&mut self, mut attempt: Attempt) -> Option<Result<Arc<Hold>, LockError>> {
         let ran = run(&mut attempt, &mut self.request);
         self.conclude(attempt, ran)
     }
 
+    /// What follows from a run: the hold, or an error. If it has to wait, this becomes the first waiter for it, a thread
+    /// does the waiting, and there is nothing yet.
     fn conclude(
         &mut self,
         mut attempt: Attempt,
@@ -243,23 +245,26 @@ impl Pending {
         error
     }
 
-    /// Leaves the queue, and hands on what had been delivered already.
+    /// Leaves the queue, and passes on what had been delivered already.
     fn give_up(&mut self) {
         let Stage::Waiting(waiter) = std::mem::replace(&mut self.stage, Stage::Ended) else { return };
         let Request { directory, session, .. } = self.request();
         let range = session.range;
         // A restart finds a claim with its hold or with a waiter.
-        let (parting, waker) = directory.process.between_restarts(|| {
+        let ((parting, withdrawn), waker) = directory.process.between_restarts(|| {
             let Taken { delivery, waker } = directory.queues.leave(range, &waiter);
             let parting = match delivery {
-                None => Parting::Done,
+                None => (Parting::Done, Ok(())),
                 Some(Delivery::Attempt(attempt)) if attempt.has_claim() => {
                     directory.queues.part_with(range, Delivery::Attempt(attempt))
                 }
-                Some(delivery) => Parting::PassOn(delivery),
+                Some(delivery) => (Parting::PassOn(delivery), Ok(())),
             };
             (parting, waker)
         });
+        if let Err(error) = withdrawn {
+            self.request().spans.failed(&error);
+        }
         drop(waker);
         part(directory, range, parting);
     }

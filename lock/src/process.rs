@@ -32,7 +32,7 @@ pub(crate) struct Process {
     nonce: Mutex<[u8; 16]>,
     /// How often the process has restarted.
     instance: AtomicU64,
-    /// Shared while an attempt runs, exclusive while the process restarts.
+    /// Shared while an attempt runs or a hold is handed on, exclusive while the process restarts.
     restarting: RwLock<()>,
     /// How often the nonce was drawn anew.
     drawn: AtomicU64,
@@ -141,7 +141,7 @@ impl Process {
         self.instance.load(Ordering::Acquire)
     }
 
-    /// Runs something that may begin a hold, which a restart waits for. `None` if that instance is over.
+    /// Runs something that may begin a hold or hand one on, which a restart waits for. `None` if that instance is over.
     pub(crate) fn in_instance<T>(&self, instance: u64, run: impl FnOnce() -> T) -> Option<T> {
         let _running = self.restarting.read().unwrap_or_else(PoisonError::into_inner);
         (self.instance() == instance).then(run)

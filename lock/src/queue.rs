@@ -65,13 +65,13 @@ enum State {
 pub(crate) enum Delivery {
     /// The turn.
     Turn,
-    /// The turn, and an attempt that need not wait any more.
+    /// The turn, and an attempt that need not wait any more, or that a hold has handed on.
     Attempt(Box<Attempt>),
     /// The attempt made on its behalf failed. The turn goes to the next one.
     Failed(LockError),
 }
 
-/// What is left to do for a waiter that was [ended](Waiter::end).
+/// What is left to do for a waiter that was taken out, once nothing is locked any more.
 #[derive(Debug)]
 pub(crate) enum Parting {
     Wake(Waker),
@@ -81,7 +81,7 @@ pub(crate) enum Parting {
 }
 
 impl Parting {
-    /// Ends an attempt that has a claim, and keeps its turn: the next instance has none of the claims of this one.
+    /// Ends an attempt that has a claim, and keeps its turn.
     pub(crate) fn without_claim(self) -> (Self, Result<(), SystemError>) {
         match self {
             Self::PassOn(Delivery::Attempt(mut attempt)) if attempt.has_claim() => {
@@ -202,16 +202,13 @@ impl Queues {
         taken
     }
 
-    /// Gives an attempt that has a claim to the first waiter that still wants it. If nobody does its claim goes, and
-    /// the turn is left.
-    pub(crate) fn part_with(&self, range: Range, delivery: Delivery) -> Parting {
+    /// Gives an attempt that has a claim to the first waiter that still wants it. If nobody does its claim goes, as far
+    /// as it can be removed, and the turn is left.
+    pub(crate) fn part_with(&self, range: Range, delivery: Delivery) -> (Parting, Result<(), SystemError>) {
         match self.place(range, delivery) {
-            Ok(Some(waker)) => Parting::Wake(waker),
-            Ok(None) => Parting::Done,
-            Err(unwanted) => {
-                drop(unwanted);
-                Parting::PassOn(Delivery::Turn)
-            }
+            Ok(Some(waker)) => (Parting::Wake(waker), Ok(())),
+            Ok(None) => (Parting::Done, Ok(())),
+            Err(unwanted) => Parting::PassOn(unwanted).without_claim(),
         }
     }
 

@@ -66,7 +66,7 @@ pub(crate) fn queue_again(left: &Request, arbiter: &Arc<Arbiter>) {
 /// Waits, and hands the attempt on to the first waiter.
 pub(crate) fn wait(mut attempt: Box<Attempt>, operation: Operation, wanted: impl Fn() -> bool) {
     match attempt.wait(operation, wanted) {
-        Ok(Waited::Ready) => hand_on(attempt),
+        Ok(Waited::Ready) => deliver(attempt),
         Ok(Waited::Abandoned) => abandon(*attempt),
         Err(error) => {
             let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
@@ -90,14 +90,14 @@ pub(crate) fn part(directory: &Directory, range: Range, parting: Parting) {
 fn pass_on(directory: &Directory, range: Range, delivered: Delivery) {
     match delivered {
         Delivery::Turn => directory.queues.pass_on(range),
-        Delivery::Attempt(attempt) => hand_on(attempt),
+        Delivery::Attempt(attempt) => deliver(attempt),
         Delivery::Failed(_) => {}
     }
 }
 
 /// Gives an attempt to the first waiter. One that nobody wants is ended; a grace that it has waited out is used first,
 /// so that acquires with short deadlines make progress.
-fn hand_on(attempt: Box<Attempt>) {
+fn deliver(attempt: Box<Attempt>) {
     let (directory, range) = (Arc::clone(&attempt.directory), attempt.session.range);
     match directory.queues.deliver(range, Delivery::Attempt(attempt)) {
         Some(Delivery::Attempt(attempt)) if attempt.has_graced() => use_grace(attempt),

@@ -25,7 +25,8 @@
 //!
 //! A lock that the holder before has [handed on](super::Released::HandedOn) begins with `Renew`: the range is locked,
 //! the claim is open, locked and, a moment ago, was at the path. Everything that a hold begins with is done anew:
-//! token, payload, and a look at both paths.
+//! token, payload, and a look at both paths. Who reads the claim without a lock meanwhile may find the end of the payload
+//! before it; pid and start time stand in front and stay.
 //!
 //! The grace is noted for one inode, and that inode stays pinned until the machine ends or opens another one:
 //! a number that came back after a reuse would let a second owner's late unlink remove our claim.
@@ -107,7 +108,8 @@ impl Acquire {
         Self { state: State::Renew, token: 0, graced: None }
     }
 
-    /// Whether the open claim is its own. Whoever drops the machine then ends with a [`Release`](super::Release).
+    /// Whether the open claim is its own. Whoever drops the machine then ends with a [`Release`](super::Release). A dead
+    /// owner's is not before the look after the write: until then it is left, and the next acquire takes it over.
     #[must_use]
     pub const fn has_claim(&self) -> bool {
         use State as S;

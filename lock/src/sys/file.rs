@@ -269,10 +269,10 @@ pub(crate) fn stat(file: impl AsFd) -> Result<Stat> {
     fs::statx(file, c"", AtFlags::EMPTY_PATH, LOOKED_AT).map(Stat::from)
 }
 
-/// What is at a path: statx(2), `AT_SYMLINK_NOFOLLOW`.
+/// What is at a path, and nothing is mounted there for it: statx(2), `AT_SYMLINK_NOFOLLOW`, `AT_NO_AUTOMOUNT`.
 pub(crate) fn stat_at(dir: impl AsFd, name: &CStr) -> Result<Stat> {
     super::sync::step();
-    fs::statx(dir, name, AtFlags::SYMLINK_NOFOLLOW, LOOKED_AT).map(Stat::from)
+    fs::statx(dir, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, LOOKED_AT).map(Stat::from)
 }
 
 /// fchown(2) and fchmod(2), where the file is not so already.

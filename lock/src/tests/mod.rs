@@ -63,7 +63,7 @@ fn kill(child: u32) {
     assert_eq!(exit_code(child), None, "it had ended before");
 }
 
-/// A pid that no process has.
+/// A pid that no process had when it was first asked for.
 fn dead_pid() -> u32 {
     static DEAD: OnceLock<u32> = OnceLock::new();
     *DEAD.get_or_init(|| {

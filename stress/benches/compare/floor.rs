@@ -97,7 +97,7 @@ impl Floor {
     }
 
     fn stat(&self, name: &str) -> Statx {
-        rustix::fs::statx(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW, LOOKED_AT).expect("stat")
+        rustix::fs::statx(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, LOOKED_AT).expect("stat")
     }
 }
 
