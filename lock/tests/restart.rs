@@ -299,11 +299,12 @@ fn an_acquire_that_is_about_to_wait_ends_as_well() {
 fn a_thread_that_waits_for_another_process_ends_as_well() {
     let _alone = ALONE.blocking_lock();
     let (dir, locks) = lock_dir();
-    let other = OtherProcess::hold(dir.path(), "s");
     // This program's own handler of the signal that a restart borrows.
     let urgent = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGURG, Arc::clone(&urgent)).expect("a signal that may be handled");
-    std::thread::scope(|scope| {
+    let other = std::thread::scope(|scope| {
+        // A panic ends it, and then those who wait for it.
+        let other = OtherProcess::hold(dir.path(), "s");
         let waiting = ["first", "behind it"].map(|label| {
             let locks = &locks;
             let waiting = scope.spawn(move || locks.lock("s").label(label).blocking().map(drop));
@@ -316,6 +317,7 @@ fn a_thread_that_waits_for_another_process_ends_as_well() {
             wait_until(|| waiting.is_finished());
             assert!(matches!(waiting.join().expect("no panic"), Err(LockError::Restarted)));
         }
+        other
     });
     assert!(urgent.swap(false, Ordering::Relaxed), "it was called as well");
     raise(Signal::SIGURG).expect("sent to this thread");
