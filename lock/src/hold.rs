@@ -150,8 +150,8 @@ impl Hold {
         self.end(Some(loss), Successor::Anyone)
     }
 
-    /// Ends the hold, and hands what it has on if somebody in this process waits for it and its tenure
-    /// is not over.
+    /// Ends the hold, and hands what it has on if somebody in this process waits for it and its tenure is not
+    /// over.
     fn end_for_next(self: &Arc<Self>) -> Option<Ended> {
         let Request { directory, instance, tenure, .. } = &self.request;
         if !self.is_waited_for() || self.tenure.is_over(*tenure) {

@@ -4,7 +4,7 @@ use super::sweeps::{claim, claims_left, counts, leave_older, leave_own, name, ou
 use super::{LONG, stranger};
 use crate::payload::Content;
 use crate::sys::fork::between_forks;
-use crate::{Guard, LockDir, SweepOutcome, SweptClaim};
+use crate::{Guard, LockDir, SweepOutcome};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::{self, File};
 use std::io::Write;
@@ -115,7 +115,7 @@ fn two_sweeps_at_once_remove_each_claim_once() {
             sweeping.map(|thread| thread.join().expect("no panic").claims)
         })
     });
-    let removed = |claim: &SweptClaim| matches!(claim.outcome, SweepOutcome::Removed { .. });
-    let removed = swept.iter().flatten().filter(|claim| removed(claim)).count();
+    let claims = swept.iter().flatten();
+    let removed = claims.filter(|claim| matches!(claim.outcome, SweepOutcome::Removed { .. })).count();
     assert_eq!((removed, claims_left(dir.path())), (2000, 0));
 }
