@@ -16,6 +16,11 @@ use crate::sys::{self, Errno, Fd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// For so long after a tenure or a hold has begun, the size limit that was asked for last still counts: asking costs as much
+/// as half of a write. Who lowers it to nothing in this time can get a `SIGXFSZ`.
+pub(crate) const LIMIT_COUNTS: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Directory {

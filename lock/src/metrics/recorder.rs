@@ -12,7 +12,7 @@ use super::file::Slot;
 use super::record::Contention;
 use super::slot::{CONTENTIONS, EXEMPLARS, WAITS};
 use super::totals::Totals;
-use crate::directory::Directory;
+use crate::directory::{Directory, LIMIT_COUNTS};
 use crate::event::Event;
 use crate::payload::TraceParent;
 use crate::request::Request;
@@ -26,9 +26,6 @@ use std::time::{Duration, Instant};
 pub(crate) const LATER: Duration = Duration::from_millis(10);
 /// Shorter waits are counted, and not remembered one by one.
 const WORTH_TELLING: Duration = Duration::from_millis(1);
-/// Within a hold as short as this the size limit that its acquire asked for still counts: asking costs as much as half of a
-/// write.
-const SHORT: Duration = Duration::from_millis(1);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The counters of one directory in this process.
@@ -52,7 +49,7 @@ struct State {
     /// Something is counted that is not written.
     dirty: bool,
     /// By the numbers of their requests.
-    waits: BTreeMap<u64, (Instant, Contention)>,
+    waits: BTreeMap<u64, (Instant, Box<Contention>)>,
     /// How many records of waits the slot has.
     told_waits: u64,
     /// Waits that have ended and are not written: the last ones, because there is no place for more.
@@ -92,7 +89,7 @@ impl Recorder {
                     by: *by,
                     holder: holder.as_ref().and_then(|holder| holder.payload.clone()),
                 };
-                state.waits.insert(request.number, (sys::clock::now(), contention));
+                state.waits.insert(request.number, (sys::clock::now(), Box::new(contention)));
                 if state.slot.is_none() {
                     // Taken by the flush, it would keep an acquire waiting whose turn has come.
                     state.write(&request.directory, limit(&request.directory))
@@ -110,7 +107,7 @@ impl Recorder {
             }
             Event::Released { held, .. } => {
                 let directory = &request.directory;
-                let limit = if *held < SHORT { directory.known_size_limit() } else { limit(directory) };
+                let limit = if *held < LIMIT_COUNTS { directory.known_size_limit() } else { limit(directory) };
                 state.write(directory, limit)
             }
             Event::ReclaimRefused { .. }
@@ -220,7 +217,7 @@ impl State {
             return;
         }
         contention.waited = Some(waited);
-        self.ended_waits.push_back(contention);
+        self.ended_waits.push_back(*contention);
         if self.ended_waits.len() as u64 > CONTENTIONS.pages {
             self.ended_waits.pop_front();
         }

@@ -1,6 +1,7 @@
 //! Holds of one process that follow each other: what one hands on to the next, and that other processes are served.
 
 use super::{LONG, SHORT, exit_code, somebody_waits, stranger, strangers, wait_until};
+use crate::directory::LIMIT_COUNTS;
 use crate::lock::{Acquire, Lock};
 use crate::name::Session;
 use crate::payload::Content;
@@ -248,7 +249,7 @@ fn a_process_that_waits_comes_before_the_next_tenure() {
     assert!(!somebody_waits(&locks));
 }
 
-/// Somebody lowers the limit between two holds. A write beyond it would raise `SIGXFSZ`.
+/// Somebody lowers the limit between two holds. Any write would raise `SIGXFSZ`.
 #[test]
 fn a_file_size_limit_ends_a_tenure_with_an_error() {
     use rustix::process::{Resource, Rlimit, setrlimit};
@@ -257,12 +258,13 @@ fn a_file_size_limit_ends_a_tenure_with_an_error() {
     let child = in_child(|| {
         let Ok(locks) = LockDir::options().tenure(ENDLESS).without_counters().open(path) else { return 1 };
         let Ok(mut guard) = locks.lock("s").blocking() else { return 2 };
-        for limit in [None, Some(200)] {
+        for limit in [None, Some(0)] {
             let mut next = Box::pin(locks.lock("s").into_future());
             if poll(&mut next).is_ready() {
                 return 3;
             }
             setrlimit(Resource::Fsize, Rlimit { current: limit, maximum: None }).ok();
+            std::thread::sleep(2 * LIMIT_COUNTS);
             drop(guard);
             guard = match poll(&mut next) {
                 Poll::Ready(Ok(guard)) if limit.is_none() => guard,
