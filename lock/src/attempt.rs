@@ -18,17 +18,17 @@ use crate::event::Event;
 use crate::evidence;
 use crate::holder::Holder;
 use crate::name::Session;
-use crate::payload::{Content, MAX_CLAIM_LEN};
+use crate::payload::{Content, MAX_CLAIM_LEN, OfHold};
 use crate::protocol::{
-    Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Release, Released, Standing, Step, Successor,
+    Acquire, Acquired, Completion, Inode, Machine, Operation, Refusal, Release, Released, Standing, Step,
 };
 use crate::queue::Parker;
-use crate::request::Request;
+use crate::request::{Asked, Claimant, Request};
 use crate::sys::{self, Errno, Fd, ofd::Attempted};
 use crate::tenure::Tenure;
 use crate::verdict::{self, OwnerProcess, Probe, Reason};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use wait::Waited;
 
@@ -47,6 +47,8 @@ pub(crate) struct Attempt {
     /// Of the holds before, if one of them has handed the lock on.
     tenure: Option<Tenure>,
     claim: Option<Claim>,
+    /// For which request the claim that was handed on is renewed, and until when that counts.
+    renewed: Option<(u64, Instant)>,
     /// What the claim said when it was last read.
     content: Content,
     /// The claim that was last opened.
@@ -58,6 +60,11 @@ pub(crate) struct Attempt {
 
 /// How often one acquire starts again because somebody removes the state directory.
 const MAX_REOPENED: u32 = 64;
+
+/// How soon a hold has to begin on a claim that was [renewed](Attempt::renew) for it, or else it is renewed once more. A
+/// claim that goes meanwhile is found as one that goes from a hold: by its watch, or at its release. Two of the checker's
+/// looks at the clock, so that both happen there.
+pub(crate) const LOOK_COUNTS: Duration = Duration::from_millis(if cfg!(session_lock_shuttle) { 25 } else { 1 });
 
 /// Where a run has come to.
 pub(crate) enum Progress {
@@ -93,6 +100,7 @@ impl Attempt {
             comes_last: false,
             tenure: None,
             claim: None,
+            renewed: None,
             content: Content::Empty,
             examined: None,
             pin: None,
@@ -181,19 +189,19 @@ impl Attempt {
     }
 
     /// Does one operation that does not wait. `None`: the arbiter is locked, and has to be waited for.
-    fn perform(&mut self, operation: Operation, request: &Request) -> Result<Option<Completion>, LockError> {
+    fn perform(&mut self, operation: Operation, claimant: &dyn Claimant) -> Result<Option<Completion>, LockError> {
         Ok(Some(match operation {
             Operation::LockArbiter => return self.try_lock_arbiter(),
             Operation::TakeToken => Completion::Token(self.take_token()?),
             Operation::CheckArbiter => self.check_arbiter(),
             Operation::ReopenArbiter => self.reopen_arbiter()?,
-            Operation::PublishClaim { token } => self.publish(token, request)?,
+            Operation::PublishClaim { token } => self.publish(token, claimant)?,
             Operation::OpenClaim => self.open_claim()?,
             Operation::LockClaim => self.lock_claim()?,
             Operation::ReadClaim => self.read_claim()?,
             Operation::PinClaim => self.pin_claim()?,
             Operation::ProbeWriters => self.probe_writers(),
-            Operation::WriteClaim { token } => self.write_claim(token, request)?,
+            Operation::WriteClaim { token } => self.write_claim(token, claimant)?,
             Operation::CheckClaim | Operation::UnlinkClaim | Operation::CloseClaim | Operation::UnlockArbiter => {
                 self.give_back(operation)?
             }
@@ -226,8 +234,8 @@ impl Attempt {
     /// Ends as a hold does, and says what became of the claim.
     pub(crate) fn withdraw(&mut self) -> Result<Released, SystemError> {
         // It has none any more, whatever comes of this.
-        self.machine = Acquire::new();
-        let mut release = Release::new(Successor::Anyone);
+        (self.machine, self.renewed) = (Acquire::new(), None);
+        let mut release = Release::new();
         loop {
             match release.poll() {
                 Step::Do(operation) => release.resume(self.give_back(operation)?),
@@ -236,9 +244,25 @@ impl Attempt {
         }
     }
 
-    /// From here on it is made for this request.
+    /// Has a claim that was handed on say that it is `next`'s, with a token of its own, and looks whether it is still at
+    /// its path: false if it is not. Whoever takes the attempt goes on from there.
+    pub(crate) fn renew(&mut self, next: &Asked) -> Result<bool, LockError> {
+        self.renewed = Some((next.number, sys::clock::now() + LOOK_COUNTS));
+        while let (true, Step::Do(operation)) = (self.machine.is_renewing(), self.machine.poll()) {
+            let completion = self.perform(operation, next)?.expect("none of these waits");
+            self.machine.resume(completion);
+        }
+        Ok(self.has_claim())
+    }
+
+    /// From here on it is made for this request. What was done for another one, or long ago, is done again.
     pub(crate) fn serve(&mut self, request: &Request) {
         self.grace = request.grace;
+        if let Some((number, until)) = self.renewed.take()
+            && (number != request.number || sys::clock::now() > until)
+        {
+            self.machine = Acquire::handed_on();
+        }
     }
 
     fn close_claim(&mut self) {
@@ -301,8 +325,8 @@ impl Attempt {
         Ok(Completion::Done)
     }
 
-    fn publish(&mut self, token: u64, request: &Request) -> Result<Completion, LockError> {
-        let encode = |old_len| request.encode_claim(self.arbiter(), token, old_len);
+    fn publish(&mut self, token: u64, claimant: &dyn Claimant) -> Result<Completion, LockError> {
+        let encode = |old_len| self.encode(&claimant.of_hold(token), old_len);
         self.claim = claim::publish(&self.directory, &self.session, encode)?;
         Ok(if self.claim.is_some() { Completion::Done } else { Completion::Exists })
     }
@@ -392,14 +416,18 @@ impl Attempt {
         evidence::owner_process(self.directory.process, &self.content)
     }
 
-    fn write_claim(&mut self, token: u64, request: &Request) -> Result<Completion, LockError> {
+    fn write_claim(&mut self, token: u64, claimant: &dyn Claimant) -> Result<Completion, LockError> {
         let old_len = usize::try_from(self.claim().size).unwrap_or(MAX_CLAIM_LEN);
-        let bytes = request.encode_claim(self.arbiter(), token, old_len);
+        let bytes = self.encode(&claimant.of_hold(token), old_len);
         sys::file::write_at(&self.claim().fd, &bytes, 0).map_err(|errno| self.failed("overwrite", errno))?;
         if let Some(claim) = &mut self.claim {
             claim.size = bytes.len() as u64;
         }
         Ok(Completion::Done)
+    }
+
+    fn encode(&self, hold: &OfHold<'_>, old_len: usize) -> Vec<u8> {
+        self.arbiter().encode_claim(self.directory.process, hold, old_len)
     }
 
     fn failed(&self, operation: &'static str, errno: Errno) -> SystemError {

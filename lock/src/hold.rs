@@ -7,10 +7,10 @@ use crate::directory::Directory;
 use crate::error::{ReleaseError, SystemError};
 use crate::event::{Event, HoldExceeded, Loss, ReleaseOutcome};
 use crate::payload::MAX_CLAIM_LEN;
-use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, Release, Released, Step, Successor};
-use crate::queue::Delivery;
+use crate::protocol::{Completion, Heal, Healed, LossCause, Machine, Operation, Release, Released, Step};
+use crate::queue::{Delivery, Waiter};
 use crate::relay::queue_again;
-use crate::request::Request;
+use crate::request::{Asked, Claimant, Request};
 use crate::sys;
 use crate::sys::inotify::WatchId;
 use crate::sys::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -60,7 +60,7 @@ pub(crate) enum Looked {
 /// A hold that has ended, until [`Hold::finish`].
 #[must_use = "the turn is still to be passed on"]
 pub(crate) struct Ended {
-    result: Result<Released, SystemError>,
+    result: Result<Option<LossCause>, SystemError>,
     turn: Turn,
 }
 
@@ -147,30 +147,29 @@ impl Hold {
     /// Ends the hold under its guards; they are told first. `None` if it has ended already. [`Hold::finish`] and
     /// [`Hold::wake_lost`] are to follow.
     pub(crate) fn take_away(self: &Arc<Self>, loss: Loss) -> Option<Ended> {
-        self.end(Some(loss), Successor::Anyone)
+        self.end(Some(loss), None)
     }
 
     /// Ends the hold, and hands what it has on if somebody in this process waits for it and its tenure is not
     /// over.
     fn end_for_next(self: &Arc<Self>) -> Option<Ended> {
         let Request { directory, instance, tenure, .. } = &self.request;
-        if !self.is_waited_for() || self.tenure.is_over(*tenure) {
-            return self.end(None, Successor::Anyone);
-        }
+        let next = self.next().filter(|_| !self.tenure.is_over(*tenure));
+        let Some(next) = next else { return self.end(None, None) };
         // A restart finds a claim with its hold or with a waiter.
-        let ended = directory.process.in_instance(*instance, || self.end(None, Successor::OwnWaiter));
-        ended.unwrap_or_else(|| self.end(None, Successor::Anyone))
+        let ended = directory.process.in_instance(*instance, || self.end(None, Some(next.asked())));
+        ended.unwrap_or_else(|| self.end(None, None))
     }
 
-    /// Whether an acquire of this process waits for its turn.
-    fn is_waited_for(&self) -> bool {
+    /// The acquire of this process that waits for its turn, if there is one.
+    fn next(&self) -> Option<Arc<Waiter>> {
         let queues = &self.directory().queues;
-        queues.may_have_waiters() && queues.has_waiters(self.request.session.range)
+        if queues.may_have_waiters() { queues.first(self.request.session.range) } else { None }
     }
 
     /// Whether its tenure ends with it, somebody waits in this process, and somebody in another one is to come first.
     fn lets_others_first(&self) -> bool {
-        let is_last = self.is_waited_for() && self.tenure.is_over(self.request.tenure);
+        let is_last = self.next().is_some() && self.tenure.is_over(self.request.tenure);
         is_last && self.arbiter.is_awaited(self.request.session.range)
     }
 
@@ -195,10 +194,11 @@ impl Hold {
         }
     }
 
-    /// Ends the hold, unless it has ended. Whoever finds it ended also finds its claim gone, or handed on.
-    fn end(self: &Arc<Self>, loss: Option<Loss>, successor: Successor) -> Option<Ended> {
+    /// Ends the hold, unless it has ended, and hands on what it has if there is somebody `next`. Whoever finds it ended
+    /// also finds its claim gone, or handed on.
+    fn end(self: &Arc<Self>, loss: Option<Loss>, next: Option<&Asked>) -> Option<Ended> {
         let mut slot = self.claim();
-        let mut claim = Some(slot.take()?);
+        let claim = slot.take()?;
         let process = self.directory().process;
         if let Some(loss) = loss {
             if loss == Loss::HoldExceeded {
@@ -209,18 +209,12 @@ impl Hold {
         }
         let releasing = self.request.spans.releasing(&self.request);
         process.watcher.stop_looking_after(self);
-        let mut turn = Turn::Here;
-        if successor == Successor::Anyone && self.lets_others_first() {
-            turn = Turn::OthersFirst;
-        }
-        let mut result = self.run_release(&mut claim, successor);
-        if let (Ok(Released::HandedOn), Some(claim)) = (&result, claim) {
-            match self.hand_on(claim) {
-                Ok(waker) => turn = Turn::Gone(waker),
-                // Nobody wants it any more.
-                Err(mut unwanted) => result = unwanted.withdraw(),
-            }
-        }
+        let (result, turn) = if let Some(next) = next {
+            self.hand_on(claim, next)
+        } else {
+            let turn = if self.lets_others_first() { Turn::OthersFirst } else { Turn::Here };
+            (self.run_release(claim).map(Released::loss), turn)
+        };
         if let Err(error) = &result {
             self.request.spans.failed(error);
         }
@@ -235,14 +229,19 @@ impl Hold {
         Attempt::handed_on(&self.request, &self.arbiter, claim, &self.tenure)
     }
 
-    /// Gives the claim, with the locks and the turn, to the first waiter of this process, which is still to be woken.
-    fn hand_on(&self, claim: Claim) -> Result<Option<Waker>, Box<Attempt>> {
-        let attempt = Box::new(self.handed_on(claim));
-        match self.directory().queues.place(self.request.session.range, Delivery::Attempt(attempt)) {
-            Ok(waker) => Ok(waker),
-            Err(Delivery::Attempt(attempt)) => Err(attempt),
-            Err(delivery) => unreachable!("{delivery:?} was not placed"),
+    /// Begins the `next` hold with the claim, whose look also tells what became of this one, and gives that, with the locks
+    /// and the turn, to the first waiter of this process, which is still to be woken. If the next hold cannot be begun,
+    /// or nobody wants it, the claim is released; whoever acquires then meets by itself what went wrong.
+    fn hand_on(&self, claim: Claim, next: &Asked) -> (Result<Option<LossCause>, SystemError>, Turn) {
+        let mut attempt = Box::new(self.handed_on(claim));
+        if let Ok(true) = attempt.renew(next) {
+            match self.directory().queues.place(self.request.session.range, Delivery::Attempt(attempt)) {
+                Ok(waker) => return (Ok(None), Turn::Gone(waker)),
+                Err(Delivery::Attempt(unwanted)) => attempt = unwanted,
+                Err(delivery) => unreachable!("{delivery:?} was not placed"),
+            }
         }
+        (attempt.withdraw().map(Released::loss), Turn::Here)
     }
 
     /// Passes the turn of a hold that has ended on, as the last step of its release, and says what became of it. Whoever is
@@ -254,25 +253,25 @@ impl Hold {
             Turn::Gone(waker) => waker.into_iter().for_each(Waker::wake),
         }
         let outcome = match &result {
-            Ok(Released::Unlinked | Released::HandedOn) => ReleaseOutcome::Released,
-            Ok(Released::Lost(_)) => ReleaseOutcome::Lost,
+            Ok(None) => ReleaseOutcome::Released,
+            Ok(Some(_)) => ReleaseOutcome::Lost,
             Err(_) => ReleaseOutcome::Error,
         };
-        if let Ok(Released::Lost(cause)) = result {
+        if let Ok(Some(cause)) = result {
             self.lose(cause);
         }
         self.request.record(&Event::Released { outcome, held: self.age() });
         result.map(drop)
     }
 
-    fn run_release(&self, claim: &mut Option<Claim>, successor: Successor) -> Result<Released, SystemError> {
-        let mut machine = Release::new(successor);
+    fn run_release(&self, claim: Claim) -> Result<Released, SystemError> {
+        let (mut machine, mut claim) = (Release::new(), Some(claim));
         let result = loop {
             let operation = match machine.poll() {
                 Step::Done(released) => return Ok(released),
                 Step::Do(operation) => operation,
             };
-            match self.perform(operation, claim) {
+            match self.perform(operation, &mut claim) {
                 Ok(completion) => machine.resume(completion),
                 Err(error) => break Err(error),
             }
@@ -308,7 +307,8 @@ impl Hold {
                 // The acquire asked as well, but the limit can have been lowered since, and SIGXFSZ kills.
                 sys::file::may_grow_to(MAX_CLAIM_LEN as u64)
                     .map_err(|errno| directory.failed("put back the claim", session, errno))?;
-                let encode = |old_len| self.request.encode_claim(&self.arbiter, token, old_len);
+                let encode =
+                    |old_len| self.arbiter.encode_claim(directory.process, &self.request.of_hold(token), old_len);
                 match claim::publish(directory, session, encode)? {
                     Some(fresh) => {
                         if let Some(deleted) = claim.replace(fresh) {

@@ -8,12 +8,13 @@
 use crate::attempt::Attempt;
 use crate::error::{LockError, SystemError};
 use crate::name::{Range, SHARDS};
+use crate::request::Asked;
 use crate::sys::sync::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[cfg(test)]
 pub(crate) mod support;
@@ -44,13 +45,6 @@ struct Queue {
 pub(crate) struct Waiter {
     state: Mutex<State>,
     asked: Asked,
-}
-
-/// Who waits: what an acquire says about itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) label: Option<String>,
-    pub(crate) since: Instant,
 }
 
 #[derive(Debug)]
@@ -235,7 +229,12 @@ impl Queues {
 
     /// Whether anybody waits for the turn.
     pub(crate) fn has_waiters(&self, range: Range) -> bool {
-        self.shard(range).get_mut(range.offset).is_some_and(|queue| !queue.waiters.is_empty())
+        self.first(range).is_some()
+    }
+
+    /// Who is to have the turn next. It may leave.
+    pub(crate) fn first(&self, range: Range) -> Option<Arc<Waiter>> {
+        self.shard(range).get_mut(range.offset)?.waiters.front().cloned()
     }
 
     /// Who waits for the turn, first come first.
@@ -275,6 +274,10 @@ impl Shard {
 impl Waiter {
     fn new(asked: Asked) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(State::Waiting(None)), asked })
+    }
+
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

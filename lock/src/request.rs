@@ -1,13 +1,11 @@
 //! What an acquire was asked for, and what is told of how it goes.
 
-use crate::arbiter::Arbiter;
 use crate::directory::Directory;
 use crate::event::{Event, HoldExceeded, NotAcquired, Sink};
 use crate::holder::HolderKind;
 use crate::name::Session;
 use crate::payload::{OfHold, TraceParent};
-use crate::queue::Asked;
-use crate::spans::Spans;
+use crate::spans::{Spans, WeakSpans};
 use crate::sys;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +31,16 @@ pub(crate) struct Request {
     /// What kind of holder was in the way.
     pub(crate) blocked_by: Option<HolderKind>,
     pub(crate) spans: Spans,
+}
+
+/// Who waits: what an acquire says about itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) label: Option<String>,
+    pub(crate) since: Instant,
+    /// The number of its request.
+    pub(crate) number: u64,
+    pub(crate) spans: WeakSpans,
 }
 
 /// What is said of what happens to a request.
@@ -111,19 +119,8 @@ impl Request {
         }
     }
 
-    /// What a claim for this request says, in at least `old_len` bytes.
-    pub(crate) fn encode_claim(&self, arbiter: &Arbiter, token: u64, old_len: usize) -> Vec<u8> {
-        let hold = OfHold {
-            created_at: Some(sys::clock::wall()),
-            token: Some(token),
-            traceparent: self.spans.traceparent(),
-            label: self.label.as_deref(),
-        };
-        arbiter.encode_claim(self.directory.process, &hold, old_len)
-    }
-
     pub(crate) fn asked(&self) -> Asked {
-        Asked { label: self.label.clone(), since: self.started }
+        Asked { label: self.label.clone(), since: self.started, number: self.number, spans: self.spans.downgrade() }
     }
 
     pub(crate) fn waited(&self) -> Duration {
@@ -133,4 +130,26 @@ impl Request {
     pub(crate) fn not_acquired(&self, outcome: NotAcquired) {
         self.record(&Event::NotAcquired { outcome, waited: self.waited(), blocked_by: self.blocked_by });
     }
+}
+
+/// Whom a claim is written for.
+pub(crate) trait Claimant {
+    /// What it says of a hold that begins now.
+    fn of_hold(&self, token: u64) -> OfHold<'_>;
+}
+
+impl Claimant for Request {
+    fn of_hold(&self, token: u64) -> OfHold<'_> {
+        of_hold(token, self.label.as_deref(), &self.spans)
+    }
+}
+
+impl Claimant for Asked {
+    fn of_hold(&self, token: u64) -> OfHold<'_> {
+        of_hold(token, self.label.as_deref(), &self.spans.upgrade())
+    }
+}
+
+fn of_hold<'a>(token: u64, label: Option<&'a str>, spans: &Spans) -> OfHold<'a> {
+    OfHold { created_at: Some(sys::clock::wall()), token: Some(token), traceparent: spans.traceparent(), label }
 }

@@ -28,7 +28,7 @@ use crate::request::Request;
 use crate::shown::{shown, shown_path};
 use names::Named;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tracing::field::Empty;
 use tracing::span::EnteredSpan;
@@ -42,6 +42,10 @@ const TARGET: &str = "session_lock";
 /// The spans of one request, shared by its clones. None if nobody listened when it began.
 #[derive(Clone, Default)]
 pub(crate) struct Spans(Option<Arc<Open>>);
+
+/// The spans of a request that waits. They end with the request, not in the queue: that may run anything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WeakSpans(Weak<Open>);
 
 struct Open {
     process: &'static Process,
@@ -186,6 +190,17 @@ impl Spans {
         if let Some(open) = &self.0 {
             open.within(|| open.record(request, event));
         }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakSpans {
+        WeakSpans(self.0.as_ref().map(Arc::downgrade).unwrap_or_default())
+    }
+}
+
+impl WeakSpans {
+    /// No spans if the request is over.
+    pub(crate) fn upgrade(&self) -> Spans {
+        Spans(self.0.upgrade())
     }
 }
 

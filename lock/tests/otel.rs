@@ -9,8 +9,12 @@ use session_lock::metrics::Value;
 use session_lock::payload::{Content, TraceParent};
 use session_lock::{LockDir, LockError};
 use std::fs::File;
+use std::future::{Future, IntoFuture};
 use std::io::Write;
 use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use support::process::{OtherProcess, example};
 use support::spans::Collector;
 use support::{LONG, SHORT, lock_dir, wait_until};
@@ -174,6 +178,24 @@ fn a_claim_that_is_put_back_names_the_hold() {
     let hold = only(&exporter, "session_lock.hold");
     assert_eq!(named, name(&hold.span_context));
     assert_eq!(hold.events.len(), 1);
+}
+
+/// Also while it has not been polled again.
+#[test]
+fn a_claim_that_goes_on_within_a_process_names_who_is_next() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let locks = LockDir::options().tenure(Duration::MAX).open(dir.path()).expect("a directory for locks");
+    let (exporter, _seen, _exporting) = export(Sampler::AlwaysOn);
+    let guard = locks.lock("s").blocking().expect("free");
+    let mut next = pin!(locks.lock("s").into_future());
+    let mut poll = || next.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll().is_pending());
+    drop(guard);
+    let named = traceparent(dir.path()).expect("named");
+    exporter.reset();
+    let Poll::Ready(Ok(_guard)) = poll() else { panic!("it was handed on") };
+    assert_eq!(named.to_string(), name(&only(&exporter, ACQUIRE).span_context));
+    assert_eq!(traceparent(dir.path()), Some(named));
 }
 
 #[test]

@@ -37,14 +37,11 @@ fn each_step_left_out_breaks_its_property_however_the_states_are_reduced() {
             Some(Property::ReleaseRemovesOwn)
         }
         Ablation::ArbiterCheck => Some(Property::ExclusionNewNew),
-        Ablation::ClaimLock
-        | Ablation::Probe
-        | Ablation::Grace
-        | Ablation::Pin
-        | Ablation::PathCheck
-        | Ablation::HandOnCheck => Some(Property::ExclusionNewOlder),
+        Ablation::ClaimLock | Ablation::Probe | Ablation::Grace | Ablation::Pin | Ablation::PathCheck => {
+            Some(Property::ExclusionNewOlder)
+        }
         Ablation::Token => Some(Property::TokensGrow),
-        Ablation::HealCheck => Some(Property::HolderKnows),
+        Ablation::HealCheck | Ablation::HandOnCheck => Some(Property::HolderKnows),
         Ablation::DeathUnlocks => Some(Property::CanFinish),
     };
     for ablation in Ablation::ALL {

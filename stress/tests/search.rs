@@ -35,8 +35,12 @@ fn assert_holds(scenario: &Scenario) {
 /// `the_protocol_holds_where_a_step_left_out_is_found`.
 #[track_caller]
 fn found_without(ablation: Ablation) -> Counterexample {
-    let scenario = Scenario::exposing(ablation);
-    let counterexample = found_in(&scenario);
+    found_with_and_without_spares(&Scenario::exposing(ablation))
+}
+
+#[track_caller]
+fn found_with_and_without_spares(scenario: &Scenario) -> Counterexample {
+    let counterexample = found_in(scenario);
     assert_eq!(found_in(&scenario.without_spares()).property, counterexample.property);
     counterexample
 }
@@ -52,7 +56,12 @@ fn found_in(scenario: &Scenario) -> Counterexample {
 /// The trace ends when the second of two gets to hold, and shows the call that should have stopped it.
 #[track_caller]
 fn assert_double_owner(ablation: Ablation, property: Property, decisive: &str) {
-    let counterexample = found_without(ablation);
+    assert_double_owner_in(&Scenario::exposing(ablation), property, decisive);
+}
+
+#[track_caller]
+fn assert_double_owner_in(scenario: &Scenario, property: Property, decisive: &str) {
+    let counterexample = found_with_and_without_spares(scenario);
     assert_eq!(counterexample.property, property);
     assert_eq!(counterexample.holders.len(), 2, "{counterexample}");
     let last = counterexample.lines.last().expect("a counterexample has lines");
@@ -184,10 +193,13 @@ fn without_the_path_check_a_takeover_holds_a_deleted_claim() {
     assert_double_owner(Ablation::PathCheck, Property::ExclusionNewOlder, "operator  unlink(claim)");
 }
 
-/// The holder before has looked, and the operator comes after that.
+/// The holder before is told that all is well, and then the next one holds.
 #[test]
 fn without_the_hand_on_check_a_task_holds_a_deleted_claim() {
-    assert_double_owner(Ablation::HandOnCheck, Property::ExclusionNewOlder, "begins with what was handed on");
+    assert_eq!(found_without(Ablation::HandOnCheck).property, Property::HolderKnows);
+    let properties = &[Property::ExclusionNewOlder];
+    let followed = Scenario { properties, ..Scenario::exposing(Ablation::HandOnCheck) };
+    assert_double_owner_in(&followed, Property::ExclusionNewOlder, "begins with what was handed on");
 }
 
 #[test]

@@ -23,10 +23,11 @@
 //! The arbiter's path is compared once the claim is there, not before: a process that stopped in between would hold
 //! under an arbiter that is gone, beside a holder under the new one whose claim was deleted meanwhile.
 //!
-//! A lock that the holder before has [handed on](super::Released::HandedOn) begins with `Renew`: the range is locked,
-//! the claim is open, locked and, a moment ago, was at the path. Everything that a hold begins with is done anew:
-//! token, payload, and a look at both paths. Who reads the claim without a lock meanwhile may find the end of the payload
-//! before it; pid and start time stand in front and stay.
+//! A lock that the holder before has [handed on](Acquire::handed_on) begins with `Renew`: the range is locked, the claim
+//! is open and locked. Everything that a hold begins with is done anew: token, payload, and a look at both paths. `Renew`,
+//! `Write` and `Check` are the holder's before, as long as it knows for whom ([`Acquire::is_renewing`]): the look tells it
+//! what became of its claim. The rest is the next holder's. Who reads the claim without a lock meanwhile may find the end
+//! of the payload before it; pid and start time stand in front and stay.
 //!
 //! The grace is noted for one inode, and that inode stays pinned until the machine ends or opens another one:
 //! a number that came back after a reuse would let a second owner's late unlink remove our claim.
@@ -108,12 +109,20 @@ impl Acquire {
         Self { state: State::Renew, token: 0, graced: None }
     }
 
+    /// Whether the claim that was [handed on](Self::handed_on) still has to get a token and a payload, or the look at its
+    /// path. The holder before does this, for whoever is next, and learns by the look what became of its claim.
+    #[must_use]
+    pub const fn is_renewing(&self) -> bool {
+        use State as S;
+        matches!(self.state, S::Renew | S::Write(None) | S::Check(None))
+    }
+
     /// Whether the open claim is its own. Whoever drops the machine then ends with a [`Release`](super::Release). A dead
     /// owner's is not before the look after the write: until then it is left, and the next acquire takes it over.
     #[must_use]
     pub const fn has_claim(&self) -> bool {
         use State as S;
-        matches!(self.state, S::Renew | S::Write(None) | S::Check(None) | S::Settle(_) | S::Withdraw | S::Remove)
+        self.is_renewing() || matches!(self.state, S::Settle(_) | S::Withdraw | S::Remove)
     }
 
     /// Whether a grace has passed whose claim is not taken over yet.

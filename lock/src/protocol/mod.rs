@@ -11,7 +11,7 @@
 //! | Machine | Does |
 //! |---|---|
 //! | [`Acquire`] | arbiter, token, claim; reclaims a dead owner's claim |
-//! | [`Release`] | unlinks its own claim, then unlocks, then closes; or leaves all to the next holder of the process |
+//! | [`Release`] | unlinks its own claim, then unlocks, then closes |
 //! | [`Heal`] | puts a deleted claim back, tells a replaced one |
 
 mod acquire;
@@ -20,7 +20,7 @@ mod release;
 
 pub use acquire::{Acquire, Acquired};
 pub use heal::{Heal, Healed};
-pub use release::{Release, Released, Successor};
+pub use release::{Release, Released};
 
 /// A file's identity on this kernel, for as long as somebody has it open or pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 //!
 //! | State | Operation | Completion → next state |
 //! |---|---|---|
-//! | `Check` | compare the path with the held claim | done → `Unlink`, or the end, handed on · gone, replaced → `Unlock`, lost |
+//! | `Check` | compare the path with the held claim | done → `Unlink` · gone, replaced → `Unlock`, lost |
 //! | `Unlink` | remove the path | done → `Unlock`, unlinked · gone → `Unlock`, lost |
 //! | `Unlock` | unlock the arbiter range | done → `Close` |
 //! | `Close` | close the claim | done → end |
@@ -10,8 +10,8 @@
 //! Unlinking after the unlock would remove the next holder's claim; so would unlinking a path that names another
 //! file. The process-local turn passes on only after the end.
 //!
-//! Where somebody in the same process waits for the turn, claim and locks may go on with it: then the path stays as it
-//! is and the next holder's [`Acquire`](super::Acquire::handed_on) goes on from there.
+//! Where somebody in the same process waits for the turn, a hold may end without it: the claim stays open and locked, and
+//! an [`Acquire`](super::Acquire::handed_on) goes on with it.
 
 use super::{Completion, LossCause, Machine, Operation, Step, mismatch};
 
@@ -19,16 +19,6 @@ use super::{Completion, LossCause, Machine, Operation, Step, mismatch};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Release {
     state: State,
-    successor: Successor,
-}
-
-/// Who is to hold next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Successor {
-    /// Whoever gets the lock.
-    Anyone,
-    /// A waiter of this process, which gets claim and locks as they are.
-    OwnWaiter,
 }
 
 /// What became of the claim.
@@ -38,8 +28,17 @@ pub enum Released {
     Unlinked,
     /// The path did not name it any more, and nothing was unlinked.
     Lost(LossCause),
-    /// It is ours, and stays for the next holder of this process, as do the locks.
-    HandedOn,
+}
+
+impl Released {
+    /// How the claim was lost, if it was.
+    #[must_use]
+    pub const fn loss(self) -> Option<LossCause> {
+        match self {
+            Self::Unlinked => None,
+            Self::Lost(cause) => Some(cause),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,8 +53,14 @@ enum State {
 impl Release {
     /// A machine at the start of the release.
     #[must_use]
-    pub const fn new(successor: Successor) -> Self {
-        Self { state: State::Check, successor }
+    pub const fn new() -> Self {
+        Self { state: State::Check }
+    }
+}
+
+impl Default for Release {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -75,10 +80,7 @@ impl Machine for Release {
     fn resume(&mut self, completion: Completion) {
         use Completion as C;
         self.state = match (self.state, completion) {
-            (State::Check, C::Done) => match self.successor {
-                Successor::Anyone => State::Unlink,
-                Successor::OwnWaiter => State::End(Released::HandedOn),
-            },
+            (State::Check, C::Done) => State::Unlink,
             (State::Check | State::Unlink, C::Gone) => State::Unlock(Released::Lost(LossCause::Deleted)),
             (State::Check, C::Replaced) => State::Unlock(Released::Lost(LossCause::Replaced)),
             (State::Unlink, C::Done) => State::Unlock(Released::Unlinked),

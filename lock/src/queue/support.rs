@@ -1,7 +1,9 @@
 //! What tests of the turns need: one session, and a thread that waits for what is delivered to it.
 
-use super::{Asked, Delivery, Parker, Waiter};
+use super::{Delivery, Parker, Waiter};
 use crate::name::{Range, Session};
+use crate::request::Asked;
+use crate::spans::WeakSpans;
 use crate::sys;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -22,7 +24,7 @@ pub(crate) fn range() -> Range {
 }
 
 pub(crate) fn asked() -> Asked {
-    Asked { label: None, since: sys::clock::now() }
+    Asked { label: None, since: sys::clock::now(), number: 0, spans: WeakSpans::default() }
 }
 
 /// Waits until something is delivered, for at most so long.

@@ -1,6 +1,7 @@
 //! Holds of one process that follow each other: what one hands on to the next, and that other processes are served.
 
 use super::{LONG, SHORT, exit_code, somebody_waits, stranger, strangers, wait_until};
+use crate::attempt::LOOK_COUNTS;
 use crate::directory::LIMIT_COUNTS;
 use crate::lock::{Acquire, Lock};
 use crate::name::Session;
@@ -37,6 +38,12 @@ fn held(mut acquire: Pin<Box<Acquire>>) -> Guard {
     }
 }
 
+/// As [`held`], after a time in which anything can have happened to the claim.
+fn held_later(acquire: Pin<Box<Acquire>>) -> Guard {
+    std::thread::sleep(2 * LOOK_COUNTS);
+    held(acquire)
+}
+
 fn inode(claim: &Path) -> u64 {
     fs::symlink_metadata(claim).expect("there").ino()
 }
@@ -63,7 +70,7 @@ fn a_claim_goes_from_hold_to_hold_and_says_whose_it_is() {
         let next = waiting(locks.lock("s").label(label));
         let before = guard.token();
         guard.release().expect("it was held");
-        assert_eq!(said(&claim).0, Some(before), "nobody has begun to hold");
+        assert_eq!(said(&claim).1.as_deref(), Some(label), "it is not held yet, and the next one's");
         assert!(is_busy(&other), "it was let go in between");
         guard = held(next);
         assert_eq!(said(&claim), (Some(guard.token()), Some(label.to_owned())));
@@ -110,7 +117,23 @@ fn what_nobody_takes_is_given_back() {
     locks.lock("s").blocking().expect("free").release().expect("it was held");
 }
 
-/// In the moment between two holds.
+/// The claim names who left until then.
+#[test]
+fn what_was_begun_for_one_who_leaves_is_begun_anew() {
+    let (dir, locks, _) = strangers();
+    let (locks, claim) = (LockDir { tenure: ENDLESS, ..locks }, dir.path().join("s.lock"));
+    let guard = locks.lock("s").blocking().expect("free");
+    let (first, second) = (waiting(locks.lock("s").label("first")), waiting(locks.lock("s").label("second")));
+    guard.release().expect("it was held");
+    let begun = said(&claim);
+    assert_eq!(begun.1.as_deref(), Some("first"));
+    drop(first);
+    let guard = held(second);
+    assert_eq!(said(&claim), (Some(guard.token()), Some("second".to_owned())));
+    assert!(Some(guard.token()) > begun.0);
+}
+
+/// Between two holds.
 #[test]
 fn a_claim_that_is_deleted_on_its_way_is_made_anew() {
     let (dir, locks, other) = strangers();
@@ -119,7 +142,7 @@ fn a_claim_that_is_deleted_on_its_way_is_made_anew() {
     let (next, before) = (waiting(locks.lock("s")), guard.token());
     guard.release().expect("nothing had happened to it");
     fs::remove_file(&claim).expect("there");
-    let guard = held(next);
+    let guard = held_later(next);
     assert_eq!(said(&claim).0, Some(guard.token()));
     assert!(guard.token() > before && is_busy(&other));
     guard.release().expect("it was held");
@@ -135,6 +158,7 @@ fn a_claim_that_is_replaced_on_its_way_is_waited_for() {
     guard.release().expect("nothing had happened to it");
     fs::remove_file(&claim).expect("there");
     let older = fs::File::create_new(&claim).expect("free");
+    std::thread::sleep(2 * LOOK_COUNTS);
     assert!(poll(&mut next).is_pending(), "a living older peer has it");
     fs::remove_file(&claim).expect("there");
     drop(older);
@@ -152,6 +176,7 @@ fn who_follows_waits_its_own_grace() {
     guard.release().expect("nothing had happened to it");
     fs::remove_file(&claim).expect("there");
     fs::write(&claim, "{\"pid\":1}").expect("free");
+    std::thread::sleep(2 * LOOK_COUNTS);
     assert!(poll(&mut next).is_pending());
     std::thread::sleep(SHORT);
     assert!(poll(&mut next).is_pending());
@@ -170,6 +195,25 @@ fn a_holder_is_told_of_its_loss_though_somebody_waits() {
         released => panic!("{released:?}"),
     }
     drop(held(next));
+}
+
+#[test]
+fn a_claim_in_the_place_of_ones_own_is_left_alone_though_somebody_waits() {
+    let (dir, locks, _) = strangers();
+    let (locks, claim) = (LockDir { tenure: ENDLESS, ..locks }, dir.path().join("s.lock"));
+    let guard = locks.lock("s").blocking().expect("free");
+    let mut next = waiting(locks.lock("s"));
+    fs::remove_file(&claim).expect("there");
+    let older = fs::File::create_new(&claim).expect("free");
+    match guard.release() {
+        Err(ReleaseError::Lost { cause: Loss::Replaced, .. }) => {}
+        released => panic!("{released:?}"),
+    }
+    assert!(poll(&mut next).is_pending(), "a living older peer has it");
+    assert_eq!(fs::metadata(&claim).expect("there").len(), 0, "it is not ours to write");
+    fs::remove_file(&claim).expect("there");
+    drop(older);
+    wait_until(|| matches!(poll(&mut next), Poll::Ready(Ok(_))));
 }
 
 /// Others use a new arbiter by then.

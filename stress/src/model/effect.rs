@@ -236,7 +236,7 @@ impl World {
             claim.spare = if seen { Spare::Intact } else { Spare::Touched };
         }
         let pretends = match self.processes[who].task() {
-            Task::Acquire(_) => {
+            Task::Acquire(_) | Task::HandOn(_) => {
                 let handed_on = self.processes[who].own_slot().is_some();
                 scenario.lacks(if handed_on { Ablation::HandOnCheck } else { Ablation::PathCheck })
             }
@@ -244,7 +244,7 @@ impl World {
             Task::Heal(_) => scenario.lacks(Ablation::HealCheck),
             _ => false,
         };
-        if matches!(self.processes[who].task(), Task::Acquire(_)) && (seen || pretends) {
+        if self.processes[who].acquires() && (seen || pretends) {
             self.processes[who].take_claim();
         }
         match path {

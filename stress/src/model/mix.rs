@@ -137,6 +137,8 @@ impl Mix {
         usual(processes("3-tasks-operator-cancel", 2).tasks(2).operator().cancelled().beside_the_dead()),
         usual(processes("3-tasks-older", 2).tasks(2).older(1).cancelled()),
         usual(processes("3-tasks-directory", 2).tasks(2).directory().beside_the_dead()),
+        usual(processes("3-tasks-older-operator", 2).tasks(2).older(1).operator()),
+        usual(processes("3-tasks-operator-directory-1-round", 2).tasks(2).operator().directory().once()),
         usual(processes("4-tasks-operator", 2).tasks(3).operator().beside_the_dead()),
         usual(processes("3-older-operator-refusals", 3).older(1).operator().refused().cancelled()),
         usual(processes("3-older-operator-no-spares", 3).older(1).operator().without_spares()),

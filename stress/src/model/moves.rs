@@ -113,8 +113,7 @@ impl World {
                 false
             }
         };
-        let may_fail =
-            self.faults.cancellations > 0 && matches!(process.task(), Task::Acquire(_)) && !process.is_fresh();
+        let may_fail = self.faults.cancellations > 0 && process.acquires() && !process.is_fresh();
         if may_fail || waits && gives_up {
             moves.push(Move::Cancel(number));
         }
@@ -131,9 +130,12 @@ impl World {
                     moves.push(Move::Heal(number));
                 }
             }
-            Task::HandedOn => moves.push(Move::Release(number)),
+            Task::HandedOn(_) => moves.push(Move::Release(number)),
             Task::Absent if !process.is_over() && self.may_start(usize::from(number), scenario) => {
                 moves.push(Move::Start(number));
+                if self.who_handed_on(usize::from(number)).is_some() {
+                    moves.push(Move::StartAnew(number));
+                }
             }
             _ => {}
         }
@@ -148,7 +150,7 @@ impl World {
     /// It has the turn, and a sweeper has something to sweep.
     fn may_start(&self, who: usize, scenario: &Scenario) -> bool {
         let has_turn = |task: &Process| match task.task() {
-            Task::HandedOn => false,
+            Task::HandedOn(_) => false,
             Task::Release(_) => task.is_busy() && !scenario.lacks(Ablation::TurnLast),
             _ => task.is_busy(),
         };

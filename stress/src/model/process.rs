@@ -2,9 +2,7 @@
 //!
 //! Most processes have one task. What several tasks of one process have in common is [`Shared`].
 
-use session_lock::protocol::{
-    Acquire, Completion, Heal, Healed, Machine, Operation, Release, Released, Step, Successor,
-};
+use session_lock::protocol::{Acquire, Completion, Heal, Healed, Machine, Operation, Release, Step};
 
 use super::kernel::{Arbiter, Slot};
 use super::scenario::{Scenario, spend};
@@ -61,8 +59,10 @@ pub(super) enum Task {
     Hold,
     Heal(Heal),
     Release(Release),
-    /// Its hold is over, and what it had is for another task of the process.
-    HandedOn,
+    /// Its hold is over, and it begins the next one for another task of the process.
+    HandOn(Acquire),
+    /// What it had is for another task of the process.
+    HandedOn(Acquire),
     Ended,
     /// Not begun yet, between two rounds without a turn, or killed.
     Absent,
@@ -99,6 +99,15 @@ pub(super) enum Spare {
 /// not moved on since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Grace(pub(super) u8);
+
+/// From where an acquire goes on with what was handed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Succession {
+    /// From where the holder before has left off.
+    GoingOn,
+    /// From the beginning: that was for another task, or long ago.
+    Anew,
+}
 
 /// What a machine's end means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,10 +208,10 @@ impl Process {
             return None;
         }
         match &self.task {
-            Task::Acquire(machine) => asked(&machine.poll()),
+            Task::Acquire(machine) | Task::HandOn(machine) => asked(&machine.poll()),
             Task::Heal(machine) => asked(&machine.poll()),
             Task::Release(machine) => asked(&machine.poll()),
-            Task::Hold | Task::HandedOn | Task::Ended | Task::Absent => None,
+            Task::Hold | Task::HandedOn(_) | Task::Ended | Task::Absent => None,
         }
     }
 
@@ -227,25 +236,32 @@ impl Process {
         }
     }
 
-    pub(super) fn begin_release(&mut self, successor: Successor) {
-        self.task = Task::Release(Release::new(successor));
+    pub(super) fn begin_release(&mut self) {
+        self.task = Task::Release(Release::new());
         self.forget_look();
+    }
+
+    pub(super) fn begin_hand_on(&mut self) {
+        self.task = Task::HandOn(Acquire::handed_on());
+        self.forget_look();
+    }
+
+    /// Whether it is on the way to a hold, its own or another task's.
+    pub(super) fn acquires(&self) -> bool {
+        matches!(self.task, Task::Acquire(_) | Task::HandOn(_))
     }
 
     /// An acquire that has a claim of its own, which a look may find at the path.
     pub(super) fn acquires_with_claim(&self) -> bool {
-        matches!(&self.task, Task::Acquire(machine) if machine.has_claim())
+        matches!(&self.task, Task::Acquire(machine) | Task::HandOn(machine) if machine.has_claim())
     }
 
-    /// Begins to acquire with what it holds.
-    pub(super) fn acquire_again(&mut self) {
-        self.task = Task::Acquire(Acquire::handed_on());
-    }
-
-    /// Begins a round with what another task of the process has handed on.
-    pub(super) fn take_over(&mut self, from: &mut Self) {
+    /// Begins a round with what another task of the process has handed on: where that has left off, or as if it had done
+    /// nothing.
+    pub(super) fn take_over(&mut self, from: &mut Self, how: Succession) {
+        let Task::HandedOn(machine) = from.task else { unreachable!("{:?} hands nothing on", from.task) };
         self.start(from.arbiter);
-        self.acquire_again();
+        self.task = Task::Acquire(if how == Succession::Anew { Acquire::handed_on() } else { machine });
         self.range = std::mem::replace(&mut from.range, Range::Free);
         self.claim = from.claim.take();
         (self.void, self.exposed) = (from.void, from.exposed);
@@ -286,16 +302,25 @@ impl Process {
                 self.task = Task::Hold;
                 Some(Milestone::Healed(healed))
             }
-            Task::Release(machine) => match end(machine, completion)? {
-                Released::HandedOn => {
-                    self.task = Task::HandedOn;
-                    Some(Milestone::HandedOn)
+            Task::Release(machine) => {
+                end(machine, completion)?;
+                self.finish_round(turn);
+                Some(Milestone::Released)
+            }
+            Task::HandOn(machine) => {
+                machine.resume(completion);
+                match *machine {
+                    machine if machine.is_renewing() => None,
+                    machine if machine.has_claim() => {
+                        self.task = Task::HandedOn(machine);
+                        Some(Milestone::HandedOn)
+                    }
+                    _ => {
+                        self.begin_release();
+                        None
+                    }
                 }
-                Released::Unlinked | Released::Lost(_) => {
-                    self.finish_round(turn);
-                    Some(Milestone::Released)
-                }
-            },
+            }
             task => unreachable!("{task:?} waits for no completion"),
         }
     }

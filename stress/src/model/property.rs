@@ -7,8 +7,9 @@ use super::world::World;
 
 /// A promise of the lock, as the search checks it.
 ///
-/// *void*: a hold whose claim the operator has deleted, for as long as it is not put back. Nothing of it is left at
-/// the path, so nobody who goes by the path can know of it. A claim counts as deleted by the operator also when the
+/// *void*: a hold whose claim the operator has deleted since the last look at it before the hold, for as long as it is not
+/// put back. Nothing of it is left at the path, so nobody who goes by the path can know of it. How long before the hold
+/// that look may be is for the tests of the lock: the model knows no times. A claim counts as deleted by the operator also when the
 /// file was removed by the unlink of somebody whose own claim the operator had deleted before: an older peer unlinks
 /// whatever the path names, and a release has a moment between its check and its unlink.
 ///
@@ -52,8 +53,8 @@ pub enum Property {
     /// Older peers that wait for the name need not get it: they never steal, so a dead owner's claim stops them until a
     /// process of this crate comes along.
     CanFinish,
-    /// A holder is never told that all is well when it is not: no heal ends as *intact* and no release removes a file as its
-    /// own unless its look at the path found its own file there.
+    /// A holder is never told that all is well when it is not: no heal ends as *intact*, no release removes a file as its
+    /// own and nothing is handed on unless the look at the path found the own file there.
     ///
     /// Between the look and what follows from it, the claim may be deleted: the next heal, or the release, tells. That a heal
     /// begins at all is not checked.

@@ -69,6 +69,7 @@ fn said(action: Move) -> String {
         Move::Cancel(number) => ("cancel", number),
         Move::Kill(number) => ("kill", number),
         Move::Start(number) => ("start", number),
+        Move::StartAnew(number) => ("start-anew", number),
         Move::Peer(number) => ("peer", number),
         Move::KillPeer(number) => ("kill-peer", number),
         Move::Read(number) => ("read", number),

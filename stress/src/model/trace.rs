@@ -110,6 +110,7 @@ fn describe(before: &World, action: Move, after: &World) -> Option<Line> {
         Move::Cancel(number) => process(number, "gives up: closes everything and unlocks the range".to_owned()),
         Move::Kill(number) => process(number, "SIGKILL".to_owned()),
         Move::Start(number) => process(number, begun(before, after, usize::from(number))),
+        Move::StartAnew(number) => process(number, "begins anew with what was handed on".to_owned()),
         Move::Read(number) => outside(&format!("reader {}", number + 1), &read(before, after, usize::from(number))),
         Move::Peer(number) => peer::line(before, after, number),
         Move::KillPeer(number) => outside(&peer::name(before, number), "SIGKILL"),
@@ -150,7 +151,7 @@ fn progress(before: &Process, after: &Process) -> Option<String> {
         (Task::Acquire(_), Task::Hold) => Some(format!("HOLDS with token {}", after.token)),
         (Task::Heal(_), Task::Hold) if !after.may_heal() => Some("knows that its claim is lost".to_owned()),
         (Task::Release(_), Task::Acquire(_) | Task::Ended | Task::Absent) => Some("has released".to_owned()),
-        (Task::Release(_), Task::HandedOn) => Some("has handed on".to_owned()),
+        (Task::HandOn(_), Task::HandedOn(_)) => Some("has handed on".to_owned()),
         _ => None,
     }
 }
@@ -158,7 +159,8 @@ fn progress(before: &Process, after: &Process) -> Option<String> {
 fn system_call(before: &World, after: &World, who: usize, action: Move) -> String {
     let (old, new) = (&before.processes[who], &after.processes[who]);
     let operation = match action {
-        Move::Heal(_) | Move::Release(_) | Move::HandOn(_) => Some(Operation::CheckClaim),
+        Move::Heal(_) | Move::Release(_) => Some(Operation::CheckClaim),
+        Move::HandOn(_) => Some(Operation::TakeToken),
         _ => old.operation(),
     };
     let Some(operation) = operation else { return String::new() };

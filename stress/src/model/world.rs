@@ -1,11 +1,11 @@
 //! One state of the search: the kernel, the actors and what is left of the faults. What a move does to it.
 
-use session_lock::protocol::{Completion, Healed, Operation, Successor};
+use session_lock::protocol::{Completion, Healed, Operation};
 
 use super::ablation::Ablation;
 use super::kernel::{Content, Grown, Kernel, Slot, Slots};
 use super::peer::{Part, Peer};
-use super::process::{Grace, Milestone, Process, Range, Role, Shared, Task, Turn};
+use super::process::{Grace, Milestone, Process, Range, Role, Shared, Succession, Task, Turn};
 use super::property::{Property, broken_exclusions};
 use super::scenario::{Learning, Leftover, Scenario, spend};
 
@@ -60,9 +60,11 @@ pub(super) enum Move {
     Cancel(u8),
     /// SIGKILL hits the process of this task.
     Kill(u8),
-    /// A task begins a round with the turn, and with what another task has handed on. It starts its process if that
-    /// does not run: at first, or in a dead one's place.
+    /// A task begins a round with the turn, and goes on with what another task has handed on. It starts its process if
+    /// that does not run: at first, or in a dead one's place.
     Start(u8),
+    /// A task begins a round with what another task has handed on, and does anew what that one had done for somebody.
+    StartAnew(u8),
     /// A peer takes its next step, or learns of its last one's answer.
     Peer(u8),
     /// SIGKILL hits a peer, and with it all tasks of its process.
@@ -151,11 +153,11 @@ impl World {
                 self.operate_next(usize::from(number), scenario)
             }
             Move::Release(number) => {
-                self.begin_release(usize::from(number), Successor::Anyone, scenario);
+                self.begin_release(usize::from(number), scenario);
                 self.operate_next(usize::from(number), scenario)
             }
             Move::HandOn(number) => {
-                self.begin_release(usize::from(number), Successor::OwnWaiter, scenario);
+                self.processes[usize::from(number)].begin_hand_on();
                 self.operate_next(usize::from(number), scenario)
             }
             Move::Resume(number) => {
@@ -184,7 +186,8 @@ impl World {
         match action {
             Move::Cancel(number) => self.cancel(usize::from(number), scenario),
             Move::Kill(number) => self.kill(usize::from(number), scenario),
-            Move::Start(number) => self.start(usize::from(number)),
+            Move::Start(number) => self.start(usize::from(number), Succession::GoingOn),
+            Move::StartAnew(number) => self.start(usize::from(number), Succession::Anew),
             Move::Peer(number) => self.step_peer(usize::from(number)),
             Move::KillPeer(number) => {
                 spend(&mut self.faults.crashes);
@@ -211,11 +214,16 @@ impl World {
         }
     }
 
-    fn start(&mut self, who: usize) {
+    /// The task of the same process that has handed something on which nobody has taken yet.
+    pub(super) fn who_handed_on(&self, who: usize) -> Option<usize> {
+        self.siblings(who).find(|task| matches!(self.processes[*task].task(), Task::HandedOn(_)))
+    }
+
+    fn start(&mut self, who: usize, how: Succession) {
         let home = self.home(who);
-        if let Some(from) = self.siblings(who).find(|task| self.processes[*task].task() == Task::HandedOn) {
+        if let Some(from) = self.who_handed_on(who) {
             let mut before = self.processes[from];
-            self.processes[who].take_over(&mut before);
+            self.processes[who].take_over(&mut before, how);
             self.processes[from] = before;
             return;
         }
@@ -244,7 +252,7 @@ impl World {
             spend(&mut self.faults.cancellations);
         }
         if self.processes[who].acquires_with_claim() {
-            return self.begin_release(who, Successor::Anyone, scenario);
+            return self.begin_release(who, scenario);
         }
         if let Some(claim) = self.processes[who].claim.filter(|claim| claim.spare != super::process::Spare::No) {
             self.kernel.kept.remove(claim.slot);
@@ -255,8 +263,8 @@ impl World {
         self.processes[who].leave();
     }
 
-    fn begin_release(&mut self, who: usize, successor: Successor, scenario: &Scenario) {
-        self.processes[who].begin_release(successor);
+    fn begin_release(&mut self, who: usize, scenario: &Scenario) {
+        self.processes[who].begin_release();
         if scenario.lacks(Ablation::UnlockLast) {
             self.unlock_range(who);
         }
@@ -370,7 +378,7 @@ impl World {
     }
 
     /// An arbiter whose tokens nobody has any more counts from the beginning: with any number of rounds there would be any
-    /// number of states that differ in nothing else.
+    /// number of states that differ in nothing else. For the same reason a token that was handed on is nobody's.
     fn forget_tokens(&mut self, scenario: &Scenario) {
         let has_token = |process: &Process, arbiter| process.token != 0 && process.arbiter == arbiter;
         for arbiter in self.kernel.arbiters() {

@@ -2,10 +2,11 @@
 
 use super::{Party, directory, every_schedule, many_schedules, poll, polled};
 use crate::event::{Event, HoldExceeded};
+use crate::payload::Content;
 use crate::sys::sync::thread;
 use crate::{LockError, Loss, ReleaseError, TryAcquire};
 use std::future::{Future, IntoFuture};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
@@ -149,31 +150,53 @@ fn a_restart_ends_what_was_handed_on() {
 }
 
 /// The same, while who was given it takes it, or gives up. Wherever the restart comes in, nothing is left when it is over.
+/// Who takes it goes on with what was begun for it, or begins anew: because that was for somebody else, or long ago.
 #[test]
 fn a_restart_meets_what_is_handed_on_wherever_it_is() {
     let (dir, claim) = directory();
-    let path = dir.path().to_owned();
-    many_schedules(500, move || {
-        let party = Party::new(&path);
-        let guard = party.acquire().expect("free");
-        let waiting = [polled(&party.locks), polled(&party.locks)].map(|(acquire, held)| {
-            assert!(held.is_none(), "somebody holds");
-            acquire
+    let (went_on, anew): (Arc<AtomicU32>, Arc<AtomicU32>) = Default::default();
+    for takes_first in [false, true] {
+        let (path, claim) = (dir.path().to_owned(), claim.clone());
+        let (went_on, anew) = (Arc::clone(&went_on), Arc::clone(&anew));
+        many_schedules(250, move || {
+            let party = Party::new(&path);
+            let guard = party.acquire().expect("free");
+            let mut waiting = [polled(&party.locks), polled(&party.locks)].map(|(acquire, held)| {
+                assert!(held.is_none(), "somebody holds");
+                acquire
+            });
+            if takes_first {
+                waiting.reverse();
+            }
+            let [gives_up, mut takes] = waiting;
+            guard.release().expect("it was held");
+            let begun = token(&claim);
+            let leaving = thread::spawn(move || drop(gives_up));
+            let taking = thread::spawn(move || {
+                // The guard goes only after the restart.
+                let held = poll(&mut takes);
+                (takes, held)
+            });
+            for released in party.process.restart() {
+                released.expect("unlinked");
+            }
+            assert!(!claim.exists(), "a claim outlasted the restart");
+            leaving.join().expect("no panic");
+            let (_takes, held) = taking.join().expect("no panic");
+            if let Some(Ok(guard)) = held {
+                let counted = if guard.token() == begun { &went_on } else { &anew };
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            assert!(!claim.exists() && party.is_idle());
         });
-        let [gives_up, mut takes] = waiting;
-        guard.release().expect("it was held");
-        let leaving = thread::spawn(move || drop(gives_up));
-        let taking = thread::spawn(move || {
-            // The guard goes only after the restart.
-            let held = poll(&mut takes);
-            (takes, held)
-        });
-        for released in party.process.restart() {
-            released.expect("unlinked");
-        }
-        assert!(!claim.exists(), "a claim outlasted the restart");
-        leaving.join().expect("no panic");
-        drop(taking.join().expect("no panic"));
-        assert!(!claim.exists() && party.is_idle());
-    });
+    }
+    let [went_on, anew] = [went_on, anew].map(|count| count.load(Ordering::Relaxed));
+    let is_replayed = std::env::var_os("SCHEDULE").is_some();
+    assert!(is_replayed || went_on > 0 && anew > 0, "{went_on} went on, {anew} began anew");
+}
+
+/// What the claim says.
+fn token(claim: &Path) -> u64 {
+    let content = Content::classify(&std::fs::read(claim).expect("there"));
+    content.payload().and_then(|payload| payload.token).expect("a whole claim")
 }

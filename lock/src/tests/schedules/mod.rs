@@ -82,7 +82,7 @@ fn many_schedules(count: usize, scenario: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Some looks at the clock.
-const TENURE: Duration = Duration::from_millis(100);
+const TENURE: Duration = Duration::from_millis(200);
 
 /// One process and what it sees of a directory. Each schedule begins with a new one.
 struct Party {

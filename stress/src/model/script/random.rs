@@ -4,7 +4,7 @@
 //! rest are any legal ones.
 
 use session_lock::Spares;
-use session_lock::protocol::{Acquire, Completion, Heal, Machine, Operation, Release, Released, Step, Successor};
+use session_lock::protocol::{Acquire, Completion, Heal, Machine, Operation, Release, Step};
 
 use super::{Act, Answer, Cast, Deed, Deletion, OlderDeed, Script, Simulated};
 
@@ -14,6 +14,7 @@ enum Guide {
     Acquire(Acquire),
     Heal(Heal),
     Release(Release),
+    HandOn,
 }
 
 const LENGTH: std::ops::Range<usize> = 12..48;
@@ -88,13 +89,14 @@ impl Guide {
         let deed = match self {
             Self::Acquire(machine) => next(&machine.poll(), Deed::Hold),
             Self::Heal(machine) => next(&machine.poll(), Deed::Hold),
-            Self::Release(machine) => next(&machine.poll(), Deed::HandOn),
+            Self::Release(machine) => next(&machine.poll(), Deed::End),
+            Self::HandOn => Deed::HandOn,
         };
         Deed::all().find(|other| other.name() == deed.name()).unwrap_or(deed)
     }
 
-    fn release(rng: &mut fastrand::Rng) -> Self {
-        Self::Release(Release::new(if rng.bool() { Successor::Anyone } else { Successor::OwnWaiter }))
+    fn end(rng: &mut fastrand::Rng) -> Self {
+        if rng.bool() { Self::Release(Release::new()) } else { Self::HandOn }
     }
 
     /// Begins anew where the process does, and learns what its machine asked for.
@@ -102,7 +104,7 @@ impl Guide {
         match (deed, answer) {
             (Deed::Start, _) => Self::Acquire(Acquire::new()),
             (Deed::Hold, _) if rng.bool() => Self::Heal(Heal::new(1)),
-            (Deed::Hold, _) => Self::release(rng),
+            (Deed::Hold, _) => Self::end(rng),
             (Deed::HandOn, _) => Self::Acquire(Acquire::handed_on()),
             (Deed::Operate(Operation::LockArbiter), Answer::Completed(Completion::Busy)) => self,
             (Deed::Operate(_), Answer::Completed(completion)) if self.deed() == deed => self.resumed(*completion, rng),
@@ -123,15 +125,16 @@ impl Guide {
             Self::Heal(machine) => {
                 machine.resume(completion);
                 if matches!(machine.poll(), Step::Done(_)) {
-                    return Self::release(rng);
+                    return Self::end(rng);
                 }
             }
             Self::Release(machine) => {
                 machine.resume(completion);
-                if matches!(machine.poll(), Step::Done(Released::Unlinked | Released::Lost(_))) {
+                if matches!(machine.poll(), Step::Done(_)) {
                     return Self::Acquire(Acquire::new());
                 }
             }
+            Self::HandOn => {}
         }
         self
     }

@@ -1,7 +1,7 @@
 //! A script on the simulated kernel.
 
 use session_lock::Spares;
-use session_lock::protocol::{Completion, Inode, Operation, Successor};
+use session_lock::protocol::{Completion, Inode, Operation};
 
 use super::{Act, Answer, Cast, Deed, Deletion, Found, OlderDeed, ReaderDeed, View};
 use crate::model::ablation::Ablation;
@@ -178,9 +178,9 @@ impl Simulated {
             Deed::Operate(operation) => return Answer::Completed(self.operate(who, operation)),
             Deed::Hold => {
                 process.pin = None;
-                process.begin_release(Successor::Anyone);
+                process.begin_release();
             }
-            Deed::HandOn => process.acquire_again(),
+            Deed::HandOn => process.begin_hand_on(),
             Deed::End => {
                 process.leave();
                 if let Some(spare) = std::mem::take(&mut self.world.shared[usize::from(who)]).spare {
