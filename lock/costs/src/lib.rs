@@ -4,11 +4,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "the bans are for the crate itself")]
 
-use session_lock::{LockDir, TryAcquire};
+use session_lock::{Guard, LockDir, LockError, TryAcquire};
 use std::future::{Future, IntoFuture};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::process::{Child, Command, Stdio};
 use std::task::{Context, Poll, Waker};
 use std::thread::sleep;
@@ -173,17 +173,25 @@ fn uncontended(place: &Place, locks: &LockDir, meter: &mut dyn Meter) {
 
 fn hand_over(place: &Place, meter: &mut dyn Meter) {
     place.settle();
-    let mut context = Context::from_waker(Waker::noop());
-    let mut guard = Some(place.locks.lock(SESSION).blocking().expect("free"));
-    let mut waiter = pin!(place.locks.lock(SESSION).into_future());
-    meter.part("wait", &mut || assert!(waiter.as_mut().poll(&mut context).is_pending()));
+    let first = place.locks.lock(SESSION).blocking().expect("free");
+    let mut next = pin!(place.locks.lock(SESSION).into_future());
+    assert!(polled(next.as_mut()).is_none());
+    // The first one in a row also takes the tokens of those that follow.
+    first.release().expect("released");
+    let mut guard = polled(next);
+    let mut next = pin!(place.locks.lock(SESSION).into_future());
+    meter.part("wait", &mut || assert!(polled(next.as_mut()).is_none()));
     sleep(TOLD);
-    meter.part("release", &mut || guard.take().expect("held").release().expect("released"));
-    meter.part("acquire", &mut || match waiter.as_mut().poll(&mut context) {
-        Poll::Ready(acquired) => guard = Some(acquired.expect("its turn")),
-        Poll::Pending => panic!("it is handed over without a wait"),
-    });
-    guard.take().expect("held").release().expect("released");
+    meter.part("release", &mut || guard.take().expect("handed over").release().expect("released"));
+    meter.part("acquire", &mut || guard = polled(next.as_mut()));
+    guard.expect("handed over").release().expect("released");
+}
+
+fn polled(acquire: Pin<&mut impl Future<Output = Result<Guard, LockError>>>) -> Option<Guard> {
+    match acquire.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(acquired) => Some(acquired.expect("no error")),
+        Poll::Pending => None,
+    }
 }
 
 fn busy(place: &Place, meter: &mut dyn Meter) {
