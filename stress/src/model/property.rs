@@ -7,11 +7,11 @@ use super::world::World;
 
 /// A promise of the lock, as the search checks it.
 ///
-/// *void*: a hold whose claim the operator has deleted since the last look at it before the hold, for as long as it is not
-/// put back. Nothing of it is left at the path, so nobody who goes by the path can know of it. How long before the hold
-/// that look may be is for the tests of the lock: the model knows no times. A claim counts as deleted by the operator also when the
-/// file was removed by the unlink of somebody whose own claim the operator had deleted before: an older peer unlinks
-/// whatever the path names, and a release has a moment between its check and its unlink.
+/// *void*: a hold whose claim the operator has deleted since the last look at it before the hold, for as long as it
+/// is not put back. Nothing of it is left at the path, so nobody who goes by the path can know of it. How long before
+/// the hold that look may be is for the tests of the lock: the model knows no times. A claim counts as deleted by the
+/// operator also when the file was removed by the unlink of somebody whose own claim the operator had deleted before:
+/// an older peer unlinks whatever the path names, and a release has a moment between its check and its unlink.
 ///
 /// What a *thief*, an older peer that judges by pid, takes from the path because it finds the owner dead counts as deleted
 /// by the operator: the thief does not ask again. A hold of a thief that renames its claim into place is void, too, if a
