@@ -18,7 +18,7 @@
 //! synced before the first token after a boot. Raising it is idempotent, so nobody waits for anybody.
 
 use crate::claim;
-use crate::directory::{Directory, LIMIT_COUNTS};
+use crate::directory::Directory;
 use crate::error::{LockError, REMOVED_AGAIN, SystemError};
 use crate::name::{Range, is_temporary};
 use crate::payload::{ArbiterId, EncodedOwner, OfHold};
@@ -184,9 +184,8 @@ impl Arbiter {
     pub(crate) fn next_token(&self, directory: &Directory, tenure: &mut Tenure) -> sys::Result<Option<u64>> {
         if let Some(token) = tenure.next_token() {
             // The claim is written next: from its beginning, so that only a limit of nothing raises `SIGXFSZ`.
-            let is_asked = tenure.is_over(LIMIT_COUNTS);
-            let limit = if is_asked { directory.ask_size_limit() } else { Some(directory.known_size_limit()) };
-            return if limit.is_none_or(|limit| limit >= BLOCK) { Ok(Some(token)) } else { Err(Errno::FBIG) };
+            let may_write = directory.size_limit_at(tenure.age()) >= BLOCK;
+            return if may_write { Ok(Some(token)) } else { Err(Errno::FBIG) };
         }
         Ok(self.append(directory, &TOKENS)?.and_then(|tokens| {
             tenure.keep_tokens(tokens);

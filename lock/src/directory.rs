@@ -76,9 +76,13 @@ impl Directory {
         limit
     }
 
-    /// What it was when it was asked last.
-    pub(crate) fn known_size_limit(&self) -> u64 {
-        self.size_limit.load(Ordering::Relaxed)
+    /// The same for a write within a tenure or a hold of this age: the largest number if there is none.
+    pub(crate) fn size_limit_at(&self, age: Duration) -> u64 {
+        if age < LIMIT_COUNTS {
+            self.size_limit.load(Ordering::Relaxed)
+        } else {
+            self.ask_size_limit().unwrap_or(u64::MAX)
+        }
     }
 
     /// The permission bits of files made here: what the directory's users may do, none may execute. The owner may in any

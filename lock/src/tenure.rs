@@ -22,9 +22,13 @@ impl Tenure {
         Self { began, tokens: 0..0 }
     }
 
+    pub(crate) fn age(&self) -> Duration {
+        sys::clock::now().saturating_duration_since(self.began)
+    }
+
     /// Whether it has lasted as long as it may.
     pub(crate) fn is_over(&self, longest: Duration) -> bool {
-        sys::clock::now().saturating_duration_since(self.began) >= longest
+        self.age() >= longest
     }
 
     /// One of the tokens that were taken before.

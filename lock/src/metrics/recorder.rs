@@ -12,7 +12,7 @@ use super::file::Slot;
 use super::record::Contention;
 use super::slot::{CONTENTIONS, EXEMPLARS, WAITS};
 use super::totals::Totals;
-use crate::directory::{Directory, LIMIT_COUNTS};
+use crate::directory::Directory;
 use crate::event::Event;
 use crate::payload::TraceParent;
 use crate::request::Request;
@@ -107,8 +107,7 @@ impl Recorder {
             }
             Event::Released { held, .. } => {
                 let directory = &request.directory;
-                let limit = if *held < LIMIT_COUNTS { directory.known_size_limit() } else { limit(directory) };
-                state.write(directory, limit)
+                state.write(directory, directory.size_limit_at(*held))
             }
             Event::ReclaimRefused { .. }
             | Event::Reclaimed { .. }

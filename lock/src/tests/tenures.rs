@@ -44,6 +44,15 @@ fn held_later(acquire: Pin<Box<Acquire>>) -> Guard {
     held(acquire)
 }
 
+/// It waits for the older peer that has the claim, and is served once that one is gone.
+fn held_after(older: fs::File, claim: &Path, mut acquire: Pin<Box<Acquire>>) {
+    assert!(poll(&mut acquire).is_pending(), "a living older peer has it");
+    assert_eq!(fs::metadata(claim).expect("there").len(), 0, "it is not ours to write");
+    fs::remove_file(claim).expect("there");
+    drop(older);
+    wait_until(|| matches!(poll(&mut acquire), Poll::Ready(Ok(_))));
+}
+
 fn inode(claim: &Path) -> u64 {
     fs::symlink_metadata(claim).expect("there").ino()
 }
@@ -154,15 +163,12 @@ fn a_claim_that_is_replaced_on_its_way_is_waited_for() {
     let (dir, locks, _) = strangers();
     let (locks, claim) = (LockDir { tenure: ENDLESS, ..locks }, dir.path().join("s.lock"));
     let guard = locks.lock("s").blocking().expect("free");
-    let mut next = waiting(locks.lock("s"));
+    let next = waiting(locks.lock("s"));
     guard.release().expect("nothing had happened to it");
     fs::remove_file(&claim).expect("there");
     let older = fs::File::create_new(&claim).expect("free");
     std::thread::sleep(2 * LOOK_COUNTS);
-    assert!(poll(&mut next).is_pending(), "a living older peer has it");
-    fs::remove_file(&claim).expect("there");
-    drop(older);
-    wait_until(|| matches!(poll(&mut next), Poll::Ready(Ok(_))));
+    held_after(older, &claim, next);
 }
 
 /// Not that of the one before: a sweep, for one, gives none.
@@ -202,18 +208,14 @@ fn a_claim_in_the_place_of_ones_own_is_left_alone_though_somebody_waits() {
     let (dir, locks, _) = strangers();
     let (locks, claim) = (LockDir { tenure: ENDLESS, ..locks }, dir.path().join("s.lock"));
     let guard = locks.lock("s").blocking().expect("free");
-    let mut next = waiting(locks.lock("s"));
+    let next = waiting(locks.lock("s"));
     fs::remove_file(&claim).expect("there");
     let older = fs::File::create_new(&claim).expect("free");
     match guard.release() {
         Err(ReleaseError::Lost { cause: Loss::Replaced, .. }) => {}
         released => panic!("{released:?}"),
     }
-    assert!(poll(&mut next).is_pending(), "a living older peer has it");
-    assert_eq!(fs::metadata(&claim).expect("there").len(), 0, "it is not ours to write");
-    fs::remove_file(&claim).expect("there");
-    drop(older);
-    wait_until(|| matches!(poll(&mut next), Poll::Ready(Ok(_))));
+    held_after(older, &claim, next);
 }
 
 /// Others use a new arbiter by then.
